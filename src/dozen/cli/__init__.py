@@ -1,0 +1,1 @@
+"""dozenctl: parses arguments and prints."""

@@ -1,0 +1,1 @@
+"""A typed connection to nodes; prints nothing."""

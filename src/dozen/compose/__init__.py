@@ -1,0 +1,1 @@
+"""From recipes to a root file system to bootable artefacts."""

@@ -1,0 +1,1 @@
+"""The shared vocabulary of every other room; does no I/O."""

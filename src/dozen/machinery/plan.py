@@ -1,0 +1,79 @@
+"""What a controller may ask for: the steps of a plan, as plain values.
+
+A controller's ``plan`` reads resources and yields steps. It does no I/O. The engine takes the steps in order:
+
+* an `Effect` is something done to the machine; the runner in `dozen.linux` executes it;
+* a `Put` writes a resource that the controller owns;
+* a `Requeue` asks to be planned again after a delay even if nothing changes.
+
+When an effect fails, the steps behind it are not taken, and the plan is made again after a back-off. So a status that is
+put behind an effect is a statement that the effect happened. What a plan no longer puts, the engine tears down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from dozen.machinery.resource import NO_LABELS, Kind, Resource, SpecT
+
+AnySpec = TypeVar("AnySpec", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Base of every effect. Subclasses are frozen dataclasses whose ``str()`` is one line for logs and printed plans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put(Generic[SpecT]):
+    """Create the resource, or change it; a spec and labels equal to the present ones change nothing."""
+
+    kind: Kind[SpecT]
+    id: str
+    spec: SpecT
+    labels: Mapping[str, str] = NO_LABELS
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Plan again after ``seconds``."""
+
+    seconds: float
+
+
+Step = Effect | Put[msgspec.Struct] | Requeue
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A kind that a controller reads, all of it or one ``id``. A change of it makes the controller plan again.
+
+    ``finalize``: the controller holds a finalizer on each of these, so that one that is torn down stays readable (phase
+    tearingDown) until a plan that saw it has been carried out whole.
+    """
+
+    kind: Kind[msgspec.Struct]
+    id: str | None = None
+    finalize: bool = False
+
+
+class View(Protocol):
+    """What a plan may look at: the controller's declared inputs (and its own outputs), as of now."""
+
+    def get(self, kind: Kind[AnySpec], id: str) -> Resource[AnySpec] | None: ...
+
+    def list(self, kind: Kind[AnySpec]) -> tuple[Resource[AnySpec], ...]: ...
+
+
+class Controller(Protocol):
+    """Declared inputs, declared outputs (owned by it alone), and a pure plan."""
+
+    name: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Kind[msgspec.Struct], ...]
+
+    def plan(self, view: View) -> Iterable[Step]: ...

@@ -1,0 +1,1 @@
+"""Controllers and watchers of the node, by domain."""

@@ -1,0 +1,1 @@
+"""Starts machines behind one Protocol."""

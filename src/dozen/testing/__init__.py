@@ -1,0 +1,1 @@
+"""Fakes and clocks for tests; products never import it."""
