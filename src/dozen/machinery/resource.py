@@ -40,11 +40,11 @@ class Sensitivity(StrEnum):
 class Kind(Generic[SpecT]):
     """The definition of one type of resource; compared by identity, one object per type.
 
-    ``type`` is the wire name (``LinkStatuses.net.talos.dev``), ``columns`` are (title, JSONPath over the YAML spec)
+    ``name`` is the wire name (``LinkStatuses.net.talos.dev``), ``columns`` are (title, JSONPath over the YAML spec)
     pairs for tables, ``proto`` maps a spec's Python field name to its protobuf field number.
     """
 
-    type: str
+    name: str
     namespace: str
     spec: type[SpecT]
     display: str
@@ -54,7 +54,7 @@ class Kind(Generic[SpecT]):
     proto: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<Kind {self.type}>"
+        return f"<Kind {self.name}>"
 
 
 class Key(msgspec.Struct, frozen=True, order=True):
