@@ -1,0 +1,1 @@
+"""The programs that a node runs, as data, and the supervisor that keeps them running."""

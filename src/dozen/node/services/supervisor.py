@@ -1,0 +1,255 @@
+"""Keeps services running: starts them in the order their needs allow, asks their health, starts them again.
+
+Each service is one asyncio task that walks through the states of `State`. A service that ends is started again after a
+pause that grows with each early death and is forgotten after a minute of good running. What happened to a service is kept
+as a short list of events, published as a resource and as an event of the machine, and logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from dozen.node.logs import pump
+from dozen.node.process import Process
+from dozen.node.services.definition import Health, Restart, Service, State
+
+if TYPE_CHECKING:
+    import logging
+
+    from dozen.node.machine import Machine
+
+EVENTS_KEPT = 64
+BACKOFF_FIRST = 0.5
+BACKOFF_LIMIT = 30.0
+# A run of this many seconds makes earlier deaths forgotten.
+GOOD_RUN = 60.0
+CONDITION_PERIOD = 0.05
+
+
+class ServiceError(Exception):
+    """A request about a service that cannot be met; the text is for the one who asked."""
+
+
+class ServiceEvent(NamedTuple):
+    """``timestamp`` in seconds since the epoch."""
+
+    message: str
+    state: State
+    timestamp: float
+
+
+class HealthStatus(NamedTuple):
+    """The last answer about health; ``last_change`` in seconds since the epoch."""
+
+    unknown: bool = True
+    healthy: bool = False
+    last_message: str = ""
+    last_change: float = 0.0
+
+
+class ServiceRunner:
+    """One service's life: its state, its history, and the task that moves it."""
+
+    def __init__(self, service: Service, machine: Machine, log: logging.Logger, find: Callable[[str], ServiceRunner]):
+        self.service = service
+        self.state = State.INITIALIZED
+        self.health = HealthStatus()
+        self.events: deque[ServiceEvent] = deque(maxlen=EVENTS_KEPT)
+        self.changed = asyncio.Event()
+        self.process: Process | None = None
+        self._machine = machine
+        self._log = log
+        self._find = find
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def id(self) -> str:
+        return self.service.id
+
+    @property
+    def ready(self) -> bool:
+        """Running, and healthy if the service can say so."""
+        return self.state is State.RUNNING and (self.service.health is None or self.health.healthy)
+
+    def start(self) -> None:
+        """Begin, unless it is going already."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._live(), name=f"service {self.id}")
+
+    async def stop(self) -> None:
+        """End the program and stay down until started again."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self.process is not None and self.process.running:
+            self._enter(State.STOPPING, f"Sending {self.service.stop_signal} to PID {self.process.pid}")
+            await self.process.stop(self.service.stop_signal, grace=self.service.stop_grace)
+        if self.state not in (State.FINISHED, State.FAILED, State.SKIPPED, State.INITIALIZED):
+            self._enter(State.FINISHED, "Service finished successfully")
+
+    async def _live(self) -> None:
+        reason = self.service.unavailable(self._machine) if self.service.unavailable else None
+        if reason:
+            self._enter(State.SKIPPED, reason)
+            return
+        await self._wait_for_needs()
+        pause = BACKOFF_FIRST
+        while True:
+            began = time.monotonic()
+            outcome = await self._run_once()
+            if self.service.restart is Restart.NEVER:
+                self._enter(State.FINISHED, outcome)
+                return
+            if time.monotonic() - began > GOOD_RUN:
+                pause = BACKOFF_FIRST
+            self._enter(State.WAITING, f"{outcome}; starting again in {pause:g} s")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, BACKOFF_LIMIT)
+
+    async def _wait_for_needs(self) -> None:
+        waiting = self._unmet()
+        while waiting:
+            text = f"Waiting for {', '.join(waiting)}"
+            if not self.events or self.events[-1].message != text:
+                self._enter(State.WAITING, text)
+            await asyncio.sleep(CONDITION_PERIOD)
+            waiting = self._unmet()
+
+    def _unmet(self) -> list[str]:
+        needs = [f"service {need}" for need in self.service.needs if not self._find(need).ready]
+        return needs + [condition.name for condition in self.service.conditions if not condition.met(self._machine)]
+
+    async def _run_once(self) -> str:
+        """One run of the program, from preparing it to its end; returns how it ended, for people."""
+        self._enter(State.PREPARING, "Preparing")
+        asking: asyncio.Task[None] | None = None
+        try:
+            if self.service.prepare is not None:
+                self.service.prepare(self._machine)
+            self.process = self._spawn()
+            self._enter(State.RUNNING, f"Started with PID {self.process.pid}")
+            if self.service.health is not None:
+                asking = asyncio.create_task(self._ask_health(self.service.health), name=f"health {self.id}")
+            status = await self.process.wait()
+        except OSError as error:
+            self._enter(State.FAILED, f"Failed to start: {error}")
+            return f"Could not be started: {error}"
+        finally:
+            if asking is not None:
+                asking.cancel()
+            self.health = HealthStatus(last_change=time.time())
+        self._enter(State.FAILED, f"Ended unasked: {status}")
+        return f"Ended: {status}"
+
+    def _spawn(self) -> Process:
+        log = self._machine.logs.open(self.id)
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            process = self._machine.reaper.spawn(
+                self.service.argv, self.service.confinement, stdout=writer, stderr=writer
+            )
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        pump(reader, log.write, log.flush)
+        return process
+
+    async def _ask_health(self, health: Health) -> None:
+        await asyncio.sleep(health.first_after)
+        while True:
+            try:
+                async with asyncio.timeout(health.timeout):
+                    await health.check(self._machine)
+                self._note_health(True, "")
+            except TimeoutError:
+                self._note_health(False, f"no answer within {health.timeout:g} s")
+            except Exception as error:  # noqa: BLE001 -- whatever a check raises is its answer
+                self._note_health(False, str(error) or type(error).__name__)
+            await asyncio.sleep(health.period if self.health.healthy else health.starting_period)
+
+    def _note_health(self, healthy: bool, text: str) -> None:
+        before = self.health
+        if before.unknown or before.healthy != healthy or before.last_message != text:
+            self.health = HealthStatus(False, healthy, text, time.time())
+            if before.unknown or before.healthy != healthy:
+                word = "successful" if healthy else f"failed: {text}"
+                self._enter(self.state, f"Health check {word}")
+
+    def _enter(self, state: State, text: str) -> None:
+        self.state = state
+        self.events.append(ServiceEvent(text, state, time.time()))
+        self._log.info("service=%s state=%s %s", self.id, state, text)
+        self._machine.service_changed(self)
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Supervisor:
+    """All services of the node."""
+
+    def __init__(self, machine: Machine, log: logging.Logger) -> None:
+        self._machine = machine
+        self._log = log
+        self._runners: dict[str, ServiceRunner] = {}
+
+    def add(self, services: Iterable[Service]) -> None:
+        """Make services known without starting them."""
+        for service in services:
+            self._runners[service.id] = ServiceRunner(service, self._machine, self._log, self._find)
+
+    def start_all(self, *ids: str) -> None:
+        """Start these services, or all that are known; each waits for its own needs."""
+        for runner in self._runners.values():
+            if not ids or runner.id in ids:
+                runner.start()
+
+    async def stop_all(self, *, keep: Iterable[str] = ()) -> None:
+        """Stop services, dependants first; ``keep`` are left alone."""
+        remaining = {id: runner for id, runner in self._runners.items() if id not in set(keep)}
+        while remaining:
+            needed = {need for runner in remaining.values() for need in runner.service.needs}
+            leaves = [id for id in remaining if id not in needed] or list(remaining)
+            await asyncio.gather(*(remaining.pop(id).stop() for id in leaves))
+
+    def list(self) -> list[ServiceRunner]:
+        return [self._runners[id] for id in sorted(self._runners)]
+
+    def get(self, id: str) -> ServiceRunner:
+        """Raises ServiceError when there is no such service."""
+        try:
+            return self._runners[id]
+        except KeyError:
+            known = ", ".join(sorted(self._runners))
+            raise ServiceError(f'service "{id}" is not registered; there are {known}') from None
+
+    async def start(self, id: str) -> None:
+        """Start a service on a user's request. Raises ServiceError when that is not allowed."""
+        self._permit(id, "start").start()
+
+    async def stop(self, id: str) -> None:
+        """Stop a service on a user's request. Raises ServiceError when that is not allowed."""
+        await self._permit(id, "stop").stop()
+
+    async def restart(self, id: str) -> None:
+        """Stop and start a service on a user's request. Raises ServiceError when that is not allowed."""
+        runner = self._permit(id, "restart")
+        await runner.stop()
+        runner.start()
+
+    def _permit(self, id: str, operation: str) -> ServiceRunner:
+        runner = self.get(id)
+        if operation not in runner.service.operations:
+            raise ServiceError(f'service "{id}" doesn\'t support {operation} operation via API')
+        return runner
+
+    def _find(self, id: str) -> ServiceRunner:
+        return self._runners[id]
