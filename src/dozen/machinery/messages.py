@@ -182,7 +182,7 @@ def _split_set(data: bytes) -> Iterator[_File]:
 
 
 def _scan_fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(field number, content) of each length-delimited field at the top level; the only others in a file are varints."""
+    """(field number, content) of each length-delimited field at the top level; all others there are varints."""
     position = 0
     while position < len(data):
         tag, position = _read_varint(data, position)

@@ -75,7 +75,7 @@ def test_enum_translates() -> None:
 def test_missing_descriptors_say_what_to_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(messages, "DESCRIPTORS", tmp_path / "api.binpb")
     monkeypatch.setattr(messages, "_registry", None)
-    with pytest.raises(messages.DescriptorsMissing, match="dozen.compose.protos"):
+    with pytest.raises(messages.DescriptorsMissing, match=r"dozen\.compose\.protos"):
         message("machine.Version")
 
 
