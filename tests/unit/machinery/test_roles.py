@@ -19,7 +19,7 @@ def is_allowed(path: str, *roles: str, maintenance: bool = False) -> bool:
 
 
 def test_refusal_says_the_wire_s_words() -> None:
-    with pytest.raises(NotAuthorized, match="^not authorized$") as refusal:
+    with pytest.raises(NotAuthorized, match=r"^not authorized$") as refusal:
         authorize(READ, [Role.READER])
     assert refusal.value.path == READ
 
