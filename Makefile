@@ -1,0 +1,54 @@
+# The commands of this project. Each sets up what it needs first; `make` alone lists them.
+#
+#   PROFILE=release make up     boots the small image instead of the quickly built one
+#   NAME=other make up          a second machine beside the first
+
+PROFILE ?= dev
+NAME ?= dozen
+DEV := PYTHONPATH=src build/venv-dev/bin/python
+SOURCES := src tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test check unit lint fmt bench lock clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+up: ## compose the image, boot a node, wait for its API and show what is in it
+	@setup/prepare host
+	@setup/up "$(NAME)" "$(PROFILE)"
+
+down: ## end that node and remove what it kept
+	@setup/prepare host
+	@build/dozenctl cluster destroy --name "$(NAME)"
+
+test: prepare-dev ## every test there is: unit, native and boot
+	@$(DEV) -m pytest --import-mode=importlib tests/unit tests/native tests/boot
+
+check: prepare-dev lint unit ## format, lint, types, import rules and unit tests
+
+unit: prepare-dev ## the unit tests
+	@$(DEV) -m pytest tests/unit
+
+lint: prepare-dev ## format, lint, types and import rules
+	@$(DEV) -m ruff format --check $(SOURCES)
+	@$(DEV) -m ruff check --quiet $(SOURCES)
+	@$(DEV) -m mypy
+	@PYTHONPATH=src build/venv-dev/bin/lint-imports
+
+fmt: prepare-dev ## format the sources and fix what can be fixed
+	@$(DEV) -m ruff format $(SOURCES)
+	@$(DEV) -m ruff check --fix --quiet $(SOURCES)
+
+bench: prepare-dev ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
+	@$(DEV) -m bench
+
+lock: ## pin and hash the Python packages anew (ARGS=--upgrade: the newest)
+	@setup/lock $(ARGS)
+
+clean: ## remove what was built here (downloads and environments stay in the cache)
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: prepare-dev
+prepare-dev:
+	@setup/prepare dev
