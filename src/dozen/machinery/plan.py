@@ -13,7 +13,7 @@ put behind an effect is a statement that the effect happened. What a plan no lon
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -35,7 +35,7 @@ class Put(Generic[SpecT]):
     kind: Kind[SpecT]
     id: str
     spec: SpecT
-    labels: Mapping[str, str] = NO_LABELS
+    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
