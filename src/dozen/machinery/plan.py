@@ -6,35 +6,33 @@ A controller's ``plan`` reads resources and yields steps. It does no I/O. The en
 * a `Put` writes a resource that the controller owns;
 * a `Requeue` asks to be planned again after a delay even if nothing changes.
 
-When an effect fails, the steps behind it are not taken, and the plan is made again after a back-off. So a status that is
-put behind an effect is a statement that the effect happened. What a plan no longer puts, the engine tears down.
+When an effect fails, the steps behind it are not taken, and the plan is made again after a back-off. So a status that
+is put behind an effect is a statement that the effect happened. What a plan no longer puts, the engine tears down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol
 
 import msgspec
 
-from dozen.machinery.resource import NO_LABELS, Kind, Resource, SpecT
-
-AnySpec = TypeVar("AnySpec", bound=msgspec.Struct)
+from dozen.machinery.resource import NO_LABELS, Kind, Resource, SpecT, SpecT_co
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Base of every effect. Subclasses are frozen dataclasses whose ``str()`` is one line for logs and printed plans."""
+    """Base of every effect. Subclasses are frozen dataclasses whose ``str()`` is one line for logs and plans."""
 
 
 @dataclass(frozen=True, slots=True)
-class Put(Generic[SpecT]):
+class Put(Generic[SpecT_co]):
     """Create the resource, or change it; a spec and labels equal to the present ones change nothing."""
 
-    kind: Kind[SpecT]
+    kind: Kind[SpecT_co]
     id: str
-    spec: SpecT
+    spec: SpecT_co
     labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
 
 
@@ -61,19 +59,50 @@ class Input:
     finalize: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """An output kind that several controllers and watchers put resources of; each resource still has one owner."""
+
+    kind: Kind[msgspec.Struct]
+
+
+Output = Kind[msgspec.Struct] | Shared
+
+
 class View(Protocol):
     """What a plan may look at: the controller's declared inputs (and its own outputs), as of now."""
 
-    def get(self, kind: Kind[AnySpec], id: str) -> Resource[AnySpec] | None: ...
+    def get(self, kind: Kind[SpecT], id: str) -> Resource[SpecT] | None: ...
 
-    def list(self, kind: Kind[AnySpec]) -> tuple[Resource[AnySpec], ...]: ...
+    def list(self, kind: Kind[SpecT]) -> tuple[Resource[SpecT], ...]: ...
 
 
 class Controller(Protocol):
-    """Declared inputs, declared outputs (owned by it alone), and a pure plan."""
+    """Declared inputs, declared outputs (its alone unless `Shared`), and a pure plan."""
 
-    name: str
-    inputs: tuple[Input, ...]
-    outputs: tuple[Kind[msgspec.Struct], ...]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inputs(self) -> tuple[Input, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...
 
     def plan(self, view: View) -> Iterable[Step]: ...
+
+
+class EffectError(Exception):
+    """Base of what an effect's runner may raise on purpose; the message is one sentence for an operator."""
+
+
+class Temporary(EffectError):
+    """The effect may succeed later: try again after ``delay`` seconds, or after the usual back-off when None."""
+
+    def __init__(self, message: str, delay: float | None = None) -> None:
+        super().__init__(message)
+        self.delay = delay
+
+
+class Permanent(EffectError):
+    """Trying again is useless until an input changes."""

@@ -11,15 +11,17 @@ This module holds the vocabulary. The store that keeps resources is `dozen.engin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
 
 SpecT = TypeVar("SpecT", bound=msgspec.Struct)
+SpecT_co = TypeVar("SpecT_co", bound=msgspec.Struct, covariant=True)
 
-NO_LABELS: Mapping[str, str] = {}
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Phase(StrEnum):
@@ -37,21 +39,22 @@ class Sensitivity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind(Generic[SpecT]):
+class Kind(Generic[SpecT_co]):
     """The definition of one type of resource; compared by identity, one object per type.
 
-    ``name`` is the wire name (``LinkStatuses.net.talos.dev``), ``columns`` are (title, JSONPath over the YAML spec)
-    pairs for tables, ``proto`` maps a spec's Python field name to its protobuf field number.
+    ``name`` is the wire name (``LinkStatuses.net.talos.dev``), ``namespace`` the one that a resource of the kind is in
+    unless said otherwise, ``columns`` are (title, JSONPath over the YAML spec) pairs for tables. ``shortened`` says
+    whether the kind may also be asked for by its name with labels cut from the right.
     """
 
     name: str
     namespace: str
-    spec: type[SpecT]
+    spec: type[SpecT_co]
     display: str
     aliases: tuple[str, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
     sensitivity: Sensitivity = Sensitivity.NON_SENSITIVE
-    proto: Mapping[str, int] = field(default_factory=dict)
+    shortened: bool = True
 
     def __repr__(self) -> str:
         return f"<Kind {self.name}>"
@@ -68,7 +71,7 @@ class Key(msgspec.Struct, frozen=True, order=True):
         return f"{self.namespace}/{self.type}/{self.id}"
 
 
-class Metadata(msgspec.Struct, frozen=True):
+class Metadata(msgspec.Struct, frozen=True, gc=False):
     """All of a resource but its spec. ``created`` and ``updated`` are seconds since the epoch (UTC)."""
 
     namespace: str
@@ -80,19 +83,19 @@ class Metadata(msgspec.Struct, frozen=True):
     created: float
     updated: float
     finalizers: tuple[str, ...] = ()
-    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
-    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = NO_LABELS
+    annotations: Mapping[str, str] = NO_LABELS
 
     @property
     def key(self) -> Key:
         return Key(self.namespace, self.type, self.id)
 
 
-class Resource(msgspec.Struct, Generic[SpecT], frozen=True):
+class Resource(msgspec.Struct, Generic[SpecT_co], frozen=True, gc=False):
     """One record: immutable; a change is a new object with the next version."""
 
     metadata: Metadata
-    spec: SpecT
+    spec: SpecT_co
 
     @property
     def id(self) -> str:

@@ -1,0 +1,33 @@
+"""The kinds that a node publishes, a module for each theme.
+
+Import a kind from its module (``from dozen.machinery.resources.link import LINK_STATUS``), so that a program loads only
+the themes it uses; `all_kinds` loads every one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+import msgspec
+
+from dozen.machinery.resource import Kind
+
+THEMES = ("meta", "config", "runtime", "kernel", "network", "link", "block", "hardware", "time", "files", "secrets")
+
+NAMESPACES = {
+    "meta": "Definitions of types and namespaces",
+    "config": "The machine configuration",
+    "runtime": "The machine as it runs",
+    "network": "The network as it is and as it should be",
+    "hardware": "What the machine is made of",
+    "files": "Files that change while the system runs",
+    "secrets": "Keys and certificates",
+}
+
+
+@cache
+def all_kinds() -> tuple[Kind[msgspec.Struct], ...]:
+    """Every kind of every theme."""
+    modules = [import_module(f"{__name__}.{theme}") for theme in THEMES]
+    return tuple(value for module in modules for value in vars(module).values() if isinstance(value, Kind))
