@@ -1,0 +1,132 @@
+"""Waits for a booting machine to answer, watching for the ways in which it never will.
+
+The question is asked again and again, each time without waiting for the earlier ones: until the guest's network is up a
+connection can hang in the emulator, and one that hangs must not hide that the next would be answered. Meanwhile the
+emulator may end or the guest's kernel may die; both are said at once instead of after the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from dozen.provider.console import find_panic, last_lines, read_console
+from dozen.provider.machines import Machine, OpenStep, ProviderError
+
+AnswerT = TypeVar("AnswerT")
+
+ASK_EVERY = 0.2
+ASK_SECONDS = 10.0
+LOOK_EVERY = 0.5
+NOTE_EVERY = 5.0
+
+
+class NotYetError(Exception):
+    """What a question raises while the machine cannot answer it, with the reason."""
+
+
+class Resettable(Protocol):
+    """The part of a provider that waiting needs."""
+
+    def show(self, folder: Path) -> Machine | None: ...
+
+    async def reset(self, folder: Path) -> None: ...
+
+
+class Question(Generic[AnswerT]):
+    """Asks again every `ASK_EVERY` seconds until an attempt is answered; ``reason`` is why the last was not."""
+
+    def __init__(self, ask: Callable[[], Awaitable[AnswerT]], every: float = ASK_EVERY) -> None:
+        self._ask, self._every = ask, every
+        self.reason = "none was made"
+
+    async def answer(self) -> AnswerT:
+        pending: set[asyncio.Task[AnswerT]] = set()
+        try:
+            while True:
+                pending.add(asyncio.create_task(self._attempt()))
+                done, pending = await asyncio.wait(pending, timeout=self._every, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        return task.result()
+                    except (NotYetError, TimeoutError) as error:
+                        self.reason = str(error) or "timed out"
+                if done:
+                    # A refusal comes at once; asking again at once would only burn time that the guest needs.
+                    await asyncio.sleep(self._every)
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _attempt(self) -> AnswerT:
+        async with asyncio.timeout(ASK_SECONDS):
+            return await self._ask()
+
+
+async def await_answer(
+    provider: Resettable,
+    machine: Machine,
+    ask: Callable[[], Awaitable[AnswerT]],
+    step: OpenStep,
+    seconds: float,
+    every: float = ASK_EVERY,
+) -> AnswerT:
+    """The first answer to ``ask``. A panic that the emulator caused is reported and the machine is reset, once.
+
+    Raises ProviderError with the console's last lines when the machine ends, its kernel dies, or time is up.
+    """
+    question = Question(ask, every)
+    asking = asyncio.ensure_future(question.answer())
+    watcher = Watcher(provider, machine, step)
+    start = time.monotonic()
+    try:
+        while not asking.done():
+            await asyncio.wait([asking], timeout=LOOK_EVERY)
+            if not asking.done():
+                await watcher.look()
+                if time.monotonic() - start > seconds:
+                    raise watcher.failure(f"no answer within {seconds:.0f} s (last attempt: {question.reason})")
+        return asking.result()
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+class Watcher:
+    """Looks at a machine from outside while it boots."""
+
+    def __init__(self, provider: Resettable, machine: Machine, step: OpenStep) -> None:
+        self.provider, self.machine, self.step = provider, machine, step
+        self.resets = 0
+        self._seen = 0
+        self._noted, self._line = time.monotonic(), ""
+
+    async def look(self) -> None:
+        """Raises ProviderError when there is nothing left to wait for; resets the machine once if that may help."""
+        console = read_console(self.machine.console)
+        present = self.provider.show(self.machine.folder)
+        if present is None or present.pid is None:
+            raise self.failure("the emulator ended")
+        if panic := find_panic(console[self._seen :]):
+            if not panic.emulator or self.resets:
+                raise self.failure(f"the guest's kernel died: {panic}")
+            self.resets += 1
+            self._seen = len(console)
+            self.step.note(f"the guest's kernel died early in its boot ({panic}), which the emulator causes: once more")
+            await self.provider.reset(self.machine.folder)
+        self._note_progress(console)
+
+    def _note_progress(self, console: str) -> None:
+        line = last_lines(console, 1).removeprefix("  console: ")
+        if line != self._line and time.monotonic() - self._noted >= NOTE_EVERY:
+            self._noted, self._line = time.monotonic(), line
+            self.step.note(line)
+
+    def failure(self, message: str) -> ProviderError:
+        console = read_console(self.machine.console)
+        hint = f"all that it said is in {self.machine.console}"
+        return ProviderError(f"{self.machine.name}: {message}", hint, last_lines(console) or "  its console is empty")
