@@ -1,0 +1,212 @@
+"""The network of this machine: list it, hear of changes, carry out effects on it.
+
+`Network` asks and changes, `Changes` listens. Both translate through `rtnetlink`; what should be done, and when, is not
+decided here.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Callable
+from dataclasses import fields
+from types import TracebackType
+
+from dozen.linux import rtnetlink as rt
+from dozen.linux.netlink import (
+    NLM_F_CREATE,
+    NLM_F_REPLACE,
+    MalformedMessage,
+    Message,
+    Netlink,
+    NetlinkError,
+)
+from dozen.machinery.effects import network as effects
+from dozen.machinery.plan import Effect
+
+Record = rt.Link | rt.Address | rt.Route
+
+GROUPS = (rt.GROUP_LINK, rt.GROUP_IPV4_ADDRESS, rt.GROUP_IPV6_ADDRESS, rt.GROUP_IPV4_ROUTE, rt.GROUP_IPV6_ROUTE)
+BUFFER = 1 << 20  # a node starting its pods makes hundreds of changes at once
+
+PARSERS: dict[int, Callable[[Message], Record]] = {
+    rt.RTM_NEWLINK: rt.parse_link,
+    rt.RTM_DELLINK: rt.parse_link,
+    rt.RTM_NEWADDR: rt.parse_address,
+    rt.RTM_DELADDR: rt.parse_address,
+    rt.RTM_NEWROUTE: rt.parse_route,
+    rt.RTM_DELROUTE: rt.parse_route,
+}
+REMOVALS = frozenset((rt.RTM_DELLINK, rt.RTM_DELADDR, rt.RTM_DELROUTE))
+
+
+class UnknownLink(LookupError):
+    """No link has this name."""
+
+
+class Network:
+    """The kernel's network configuration. Every method raises `NetlinkError` when the kernel refuses."""
+
+    def __init__(self) -> None:
+        self._netlink = Netlink()
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._netlink.close()
+
+    def list_links(self) -> list[rt.Link]:
+        """Every link."""
+        return [rt.parse_link(m) for m in self._netlink.dump(rt.RTM_GETLINK, rt.LINK_HEADER.pack(0, 0, 0, 0, 0))]
+
+    def list_addresses(self) -> list[rt.Address]:
+        """Every address of both families."""
+        return [rt.parse_address(m) for m in self._netlink.dump(rt.RTM_GETADDR, rt.ADDRESS_HEADER.pack(0, 0, 0, 0, 0))]
+
+    def list_routes(self) -> list[rt.Route]:
+        """Every route of both families and all tables, but not the kernel's cache entries."""
+        found = []
+        for family in (rt.INET4, rt.INET6):
+            header = rt.ROUTE_HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+            found += [rt.parse_route(m) for m in self._netlink.dump(rt.RTM_GETROUTE, header)]
+        return [route for route in found if not route.flags & rt.RTM_F_CLONED]
+
+    def find_link(self, name: str) -> rt.Link:
+        """A link by its name; raises `UnknownLink`."""
+        from dozen.linux.netlink import pack_attributes
+
+        request = rt.LINK_HEADER.pack(0, 0, 0, 0, 0) + pack_attributes([(rt.IFLA_IFNAME, name.encode() + b"\0")])
+        try:
+            return rt.parse_link(self._netlink.request(rt.RTM_GETLINK, request)[0])
+        except NetlinkError as error:
+            if error.errno in (errno.ENODEV, errno.ERANGE, errno.EINVAL):
+                raise UnknownLink(f"there is no link {name!r}") from error
+            raise
+
+    def set_link(self, name: str, *, up: bool | None = None, mtu: int = 0) -> None:
+        """Change a link; raises `UnknownLink`."""
+        self._netlink.request(rt.RTM_SETLINK, rt.pack_link_change(self.find_link(name).index, up=up, mtu=mtu))
+
+    def add_address(self, address: rt.Address) -> None:
+        """Add an address, or give the existing one new lifetimes."""
+        self._netlink.request(rt.RTM_NEWADDR, rt.pack_address_change(address), NLM_F_CREATE | NLM_F_REPLACE)
+
+    def remove_address(self, address: rt.Address) -> None:
+        """Remove an address; one that is gone is fine."""
+        self._forget(rt.RTM_DELADDR, rt.pack_address_change(address))
+
+    def add_route(self, route: rt.Route) -> None:
+        """Add a route, or replace the one with the same destination, table and metric."""
+        self._netlink.request(rt.RTM_NEWROUTE, rt.pack_route_change(route), NLM_F_CREATE | NLM_F_REPLACE)
+
+    def remove_route(self, route: rt.Route) -> None:
+        """Remove a route; one that is gone is fine."""
+        self._forget(rt.RTM_DELROUTE, rt.pack_route_change(route))
+
+    def _forget(self, kind: int, payload: bytes) -> None:
+        try:
+            self._netlink.request(kind, payload)
+        except NetlinkError as error:
+            if error.errno not in (errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENODEV):
+                raise
+
+
+class Changes:
+    """Hears of every change. Open it before listing, so that nothing happens unseen between the two."""
+
+    def __init__(self) -> None:
+        self._netlink = Netlink(groups=GROUPS, buffer=BUFFER)
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    async def read(self) -> list[tuple[bool, Record]]:
+        """The next changes in order, each with whether the thing now exists; raises `Overrun` when some were lost."""
+        found: list[tuple[bool, Record]] = []
+        for message in await self._netlink.receive():
+            parse = PARSERS.get(message.type)
+            if parse is None:
+                continue
+            try:
+                record = parse(message)
+            except (MalformedMessage, struct.error):
+                continue  # e.g. AF_BRIDGE messages of another shape; the plain ones follow
+            if isinstance(record, rt.Route) and record.flags & rt.RTM_F_CLONED:
+                continue
+            found.append((message.type not in REMOVALS, record))
+        return found
+
+
+async def run(effect: Effect) -> None:
+    """Carry out one effect of `dozen.machinery.effects.network`; raises `NetlinkError`, `UnknownLink` or OSError."""
+    if isinstance(effect, effects.SetHostname):
+        set_hostname(effect.hostname, effect.domain)
+        return
+    with Network() as network:
+        if isinstance(effect, effects.SetLink):
+            network.set_link(effect.link, up=effect.up, mtu=effect.mtu)
+        elif isinstance(effect, effects.AddAddress):
+            network.add_address(_make_address(network, effect))
+        elif isinstance(effect, effects.RemoveAddress):
+            _remove_address(network, effect)
+        elif isinstance(effect, effects.AddRoute):
+            network.add_route(_make_route(network, effect))
+        elif isinstance(effect, effects.RemoveRoute):
+            _remove_route(network, effect)
+        else:
+            raise TypeError(f"{effect!r} is no effect on the network")
+
+
+def set_hostname(hostname: str, domain: str = "") -> None:
+    """Set the kernel's node name and its domain name, which "(none)" stands for when there is none."""
+    for name, value in (("hostname", hostname), ("domainname", domain or "(none)")):
+        with open(f"/proc/sys/kernel/{name}", "w", encoding="ascii") as file:
+            file.write(value)
+
+
+def _make_address(network: Network, effect: effects.AddAddress) -> rt.Address:
+    family, data, length = rt.pack_prefix(effect.address)
+    return rt.Address(
+        family=family,
+        address=effect.address,
+        link_index=network.find_link(effect.link).index,
+        scope=effect.scope,
+        flags=effect.flags,
+        broadcast=_find_broadcast(data, length) if family == rt.INET4 else "",
+        priority=effect.priority,
+        valid=effect.valid,
+        preferred=effect.preferred,
+    )
+
+
+def _find_broadcast(address: bytes, length: int) -> str:
+    """The subnet's last address; networks of one or two hosts have none."""
+    if length >= 31:
+        return ""
+    host = (1 << (32 - length)) - 1
+    return rt.format_address(rt.INET4, (int.from_bytes(address, "big") | host).to_bytes(4, "big"))
+
+
+def _remove_address(network: Network, effect: effects.RemoveAddress) -> None:
+    try:
+        index = network.find_link(effect.link).index
+    except UnknownLink:
+        return  # it took its addresses with it
+    network.remove_address(rt.Address(rt.pack_prefix(effect.address)[0], effect.address, index))
+
+
+def _make_route(network: Network, effect: effects.RouteEntry) -> rt.Route:
+    values = {field.name: getattr(effect, field.name) for field in fields(effect)}
+    link = values.pop("link")
+    return rt.Route(**values, link_index=network.find_link(link).index if link else 0)
+
+
+def _remove_route(network: Network, effect: effects.RemoveRoute) -> None:
+    try:
+        route = _make_route(network, effect)
+    except UnknownLink:
+        return  # it took its routes with it
+    network.remove_route(route)

@@ -1,0 +1,104 @@
+"""Effects on the network: links, addresses, routes and the host's name.
+
+Links are named, not numbered: a plan is made from resources, and an index may be another link's by the time it is run.
+Adding what is already there and removing what is already gone succeed, so that a plan may be carried out twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dozen.machinery.plan import Effect
+
+FOREVER = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class SetLink(Effect):
+    """Bring a link up (or down) and set its MTU; ``mtu`` 0 leaves it."""
+
+    link: str
+    up: bool = True
+    mtu: int = 0
+
+    def __str__(self) -> str:
+        return f"set link {self.link} {'up' if self.up else 'down'}" + (f" mtu {self.mtu}" if self.mtu else "")
+
+
+@dataclass(frozen=True, slots=True)
+class AddAddress(Effect):
+    """Put an address (a prefix) on a link, or renew its lifetimes, which are seconds."""
+
+    link: str
+    address: str
+    scope: int = 0
+    flags: int = 0
+    priority: int = 0
+    valid: int = FOREVER
+    preferred: int = FOREVER
+
+    def __str__(self) -> str:
+        return f"add address {self.address} to {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAddress(Effect):
+    """Take an address off a link."""
+
+    link: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"remove address {self.address} from {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEntry(Effect):
+    """What a route consists of; ``destination`` "" is the default route of ``family`` (2 is IPv4, 10 is IPv6)."""
+
+    family: int
+    destination: str = ""
+    gateway: str = ""
+    source: str = ""
+    link: str = ""
+    table: int = 254
+    priority: int = 0
+    scope: int = 0
+    type: int = 1
+    protocol: int = 4
+    flags: int = 0
+    mtu: int = 0
+
+    def describe(self) -> str:
+        """The route in the order in which people read it."""
+        words = [self.destination or "default"]
+        words += [f"via {self.gateway}"] if self.gateway else []
+        words += [f"on {self.link}"] if self.link else []
+        return " ".join([*words, f"metric {self.priority}"])
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoute(RouteEntry):
+    """Add a route, or change the one with the same destination, table and metric."""
+
+    def __str__(self) -> str:
+        return f"add route {self.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRoute(RouteEntry):
+    """Remove a route."""
+
+    def __str__(self) -> str:
+        return f"remove route {self.describe()}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetHostname(Effect):
+    """Tell the kernel the host's name and its domain ("" for none)."""
+
+    hostname: str
+    domain: str = ""
+
+    def __str__(self) -> str:
+        return f"set hostname {self.hostname}" + (f" in {self.domain}" if self.domain else "")
