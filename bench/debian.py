@@ -3,7 +3,8 @@
 It is debootstrap's smallest variant plus systemd, the container runtime, and the counterparts of our twelve binaries;
 no SSH server, no editor, nothing to log in with beyond what these bring. It gets its address by DHCP like our node.
 Two small units of ours write marks to the serial console: when containerd has answered, and how much memory is used
-after a while. The result is kept in the cache, since making it takes a minute or two, and made anew when its definition changes.
+after a while. The result is kept in the cache, since making it takes a minute or two, and made anew when its
+definition changes.
 """
 
 from __future__ import annotations
@@ -46,19 +47,19 @@ UNIT = """
     [Service]
     Type=exec
     ExecStart=/usr/local/libexec/bench
-    StandardOutput=tty
-    TTYPath=/dev/ttyS0
     [Install]
     WantedBy=multi-user.target
 """
+# The console is opened for each line, because the login prompt hangs up whoever has it open.
 SCRIPT = f"""
     #!/bin/sh
-    echo "BENCH ready"
+    say() {{ echo "BENCH $*" >/dev/ttyS0; }}
+    say ready
     until ctr version >/dev/null 2>&1; do sleep 0.1; done
-    echo "BENCH answers"
+    say answers
     sleep {IDLE_SECONDS}
-    while read -r name value unit; do echo "BENCH memory $name $value"; done </proc/meminfo
-    echo "BENCH done"
+    while read -r name value unit; do say memory $name $value; done </proc/meminfo
+    say done
 """
 # Stage 1 of ours says when it starts; this is its counterpart, the first thing that the root file system runs.
 EARLY = """

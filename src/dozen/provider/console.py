@@ -17,8 +17,11 @@ PANIC = re.compile(r"Kernel panic - not syncing: (?P<why>.*)")
 FAULT = re.compile(r"(?P<why>BUG: unable to handle .*|Oops: .*)")
 OURS = re.compile(r"Attempted to kill init|Unable to mount root|No working init found|Requested init|dozen")
 WHERE = re.compile(r"RIP: 0010:(?P<function>\S+)")
-TIMESTAMP = re.compile(r"^\[\s*\d+\.\d+\] ")
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1bc|[\x00-\x08\x0b\x0c\x0e-\x1f]")
+ESCAPE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # control sequences
+    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # titles and colours of a terminal
+    r"|\x1b[@-Z\\^_c]|[\x00-\x08\x0b\x0c\x0e-\x1f]"
+)
 TAIL_BYTES = 256 * 1024
 
 

@@ -22,7 +22,7 @@ def test_a_panic_is_told_from_its_console(case: dict) -> None:
 
 def test_the_log_is_read_without_terminal_codes(tmp_path: Path) -> None:
     log = tmp_path / "console.log"
-    log.write_bytes(b"\x1bc\x1b[2J[    0.1] \x1b[1mhello\x1b[0m\r\n\x00\xffnext\n")
+    log.write_bytes(b"\x1bc\x1b[2J\x1b[!p\x1b]104\x1b\\\x1b[?7h[    0.1] \x1b[1mhello\x1b[0m\r\n\x00\xffnext\n")
     assert read_console(log) == "[    0.1] hello\n\ufffdnext\n"
 
 
