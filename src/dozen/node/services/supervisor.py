@@ -77,6 +77,11 @@ class ServiceRunner:
         """Running, and healthy if the service can say so."""
         return self.state is State.RUNNING and (self.service.health is None or self.health.healthy)
 
+    def announce(self, text: str) -> None:
+        """Record that the service runs although no program was started for it."""
+        self.health = HealthStatus(False, True, "", time.time())
+        self._enter(State.RUNNING, text)
+
     def start(self) -> None:
         """Begin, unless it is going already."""
         if self._task is None or self._task.done():
@@ -152,9 +157,7 @@ class ServiceRunner:
         log = self._machine.logs.open(self.id)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            process = self._machine.reaper.spawn(
-                self.service.argv, self.service.confinement, stdout=writer, stderr=writer
-            )
+            process = self._machine.spawn(self.service.argv, self.service.confinement, output=writer)
         except OSError:
             os.close(reader)
             raise
@@ -166,14 +169,14 @@ class ServiceRunner:
     async def _ask_health(self, health: Health) -> None:
         await asyncio.sleep(health.first_after)
         while True:
-            try:
-                async with asyncio.timeout(health.timeout):
-                    await health.check(self._machine)
-                self._note_health(True, "")
-            except TimeoutError:
+            asked = asyncio.ensure_future(health.check(self._machine))
+            await asyncio.wait({asked}, timeout=health.timeout)
+            if not asked.done():
+                asked.cancel()
                 self._note_health(False, f"no answer within {health.timeout:g} s")
-            except Exception as error:  # noqa: BLE001 -- whatever a check raises is its answer
-                self._note_health(False, str(error) or type(error).__name__)
+            else:
+                error = asked.exception()
+                self._note_health(error is None, "" if error is None else str(error) or type(error).__name__)
             await asyncio.sleep(health.period if self.health.healthy else health.starting_period)
 
     def _note_health(self, healthy: bool, text: str) -> None:
@@ -209,7 +212,7 @@ class Supervisor:
     def start_all(self, *ids: str) -> None:
         """Start these services, or all that are known; each waits for its own needs."""
         for runner in self._runners.values():
-            if not ids or runner.id in ids:
+            if runner.service.argv and (not ids or runner.id in ids):
                 runner.start()
 
     async def stop_all(self, *, keep: Iterable[str] = ()) -> None:
@@ -250,6 +253,10 @@ class Supervisor:
         if operation not in runner.service.operations:
             raise ServiceError(f'service "{id}" doesn\'t support {operation} operation via API')
         return runner
+
+    def announce(self, id: str, text: str) -> None:
+        """Record that a service without a program of its own (PID 1 itself) runs well."""
+        self._runners[id].announce(text)
 
     def _find(self, id: str) -> ServiceRunner:
         return self._runners[id]

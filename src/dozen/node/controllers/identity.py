@@ -1,0 +1,169 @@
+"""Who this node is to those who call it: the certificate that apid serves with.
+
+Three small parts. `CertSansController` collects the names and addresses that the node answers to. `CertificateIssuer`, a
+watcher because it needs randomness and the clock, makes a key and has the OS authority of the configuration sign it, again
+at half of its life and whenever the names change. `IdentityFilesController` gives apid what it needs as files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources import config, network, secrets
+from dozen.node.services.catalogue import APID_UID
+
+if TYPE_CHECKING:
+    from dozen.engine.store import Store
+    from dozen.machinery.config import Config
+    from dozen.machinery.pki import Keypair
+    from dozen.machinery.resource import Kind
+
+API = "api"
+DIRECTORY = "/system/run/apid"
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+@lru_cache(maxsize=2)
+def parse(text: str) -> Config:
+    """The active configuration, decoded; it was checked when it was taken, so this cannot fail."""
+    from dozen.machinery.config import load
+
+    return load(text)
+
+
+class CertSansController:
+    """Configuration, hostname, addresses → CertSAN."""
+
+    name = "api-cert-sans"
+    inputs = (
+        Input(config.MACHINE_CONFIG, config.ACTIVE),
+        Input(network.HOSTNAME_STATUS),
+        Input(network.NODE_ADDRESS),
+    )
+    outputs = (secrets.CERT_SAN,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        wanted = list(LOOPBACK)
+        addresses = view.get(network.NODE_ADDRESS, "accumulative") or view.get(network.NODE_ADDRESS, "current")
+        if addresses is not None:
+            wanted += [prefix.partition("/")[0] for prefix in addresses.spec.addresses]
+        names = []
+        hostname = view.get(network.HOSTNAME_STATUS, "hostname")
+        if hostname is not None:
+            names.append(hostname.spec.hostname)
+            if hostname.spec.domainname:
+                names.append(f"{hostname.spec.hostname}.{hostname.spec.domainname}")
+        active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+        for extra in parse(active.spec.text).v1alpha1.machine.cert_sans if active is not None else ():
+            (wanted if _is_address(extra) else names).append(extra)
+        yield Put(
+            secrets.CERT_SAN,
+            API,
+            secrets.CertSANSpec(
+                ips=tuple(dict.fromkeys(wanted)),
+                dns_names=tuple(dict.fromkeys(names)),
+                fqdn=names[-1] if hostname is not None and names else "",
+            ),
+        )
+
+
+class Publish(Protocol):
+    """What a watcher publishes with."""
+
+    def put(self, kind: Kind[secrets.APICertsSpec], id: str, spec: secrets.APICertsSpec) -> object: ...
+
+
+class CertificateIssuer:
+    """CertSAN and the OS authority → ApiCertificate, renewed at half of its life."""
+
+    name = "api-certificate-issuer"
+    outputs = (secrets.API_CERTIFICATE,)
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def run(self, publish: Publish) -> None:
+        from dozen.machinery import pki
+
+        own: Keypair | None = None
+        lifetime = pki.NODE_LIFETIME
+        while True:
+            sans = await self._store.wait_for(secrets.CERT_SAN, API, lambda _: True)
+            active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
+            if active is not None:
+                ca, verify = _authority(active.spec.text), True
+            else:
+                # Maintenance: nobody's authority is known, so callers are not asked to prove themselves.
+                own = own or pki.new_ca()
+                ca, verify = own, False
+            pair = pki.server_certificate(ca, sans.spec.ips, sans.spec.dns_names, lifetime)
+            spec = secrets.APICertsSpec(
+                accepted_cas=(secrets.PemCertificate(crt=ca.crt.encode()),) if verify else (),
+                server=secrets.PemPair(crt=pair.crt.encode(), key=pair.key.encode()),
+                skip_verifying_client_cert=not verify,
+            )
+            publish.put(secrets.API_CERTIFICATE, API, spec)
+            await self._until_stale(sans.metadata.version, active is not None, time.time() + lifetime / 2)
+
+    async def _until_stale(self, version: int, configured: bool, renewal: float) -> None:
+        """Until the names change, a first configuration arrives, or half of the certificate's life is over."""
+        while time.time() < renewal:
+            changed = self._store.wait_for(secrets.CERT_SAN, API, lambda sans: sans.metadata.version != version)
+            try:
+                # The clock may be stepped at any moment, so it is asked again and again instead of slept on.
+                await asyncio.wait_for(changed, 1.0)
+            except TimeoutError:
+                if (self._store.find(config.MACHINE_CONFIG, config.ACTIVE) is not None) != configured:
+                    return
+            else:
+                return
+
+
+class IdentityFilesController:
+    """ApiCertificate → the files that apid reads. The server's certificate comes last: apid starts when it is there."""
+
+    name = "api-identity-files"
+    inputs = (Input(secrets.API_CERTIFICATE, API),)
+    outputs = ()
+
+    def plan(self, view: View) -> Iterable[Step]:
+        identity = view.get(secrets.API_CERTIFICATE, API)
+        if identity is None:
+            return
+        spec = identity.spec
+        accepted = b"".join(ca.crt for ca in spec.accepted_cas)
+        mode = "maintenance" if spec.skip_verifying_client_cert else "configured"
+        yield _file("mode", mode.encode())
+        if accepted:
+            yield _file("ca.pem", accepted)
+        yield _file("server.key", spec.server.key)
+        yield _file("server.pem", spec.server.crt)
+
+
+def _file(name: str, content: bytes) -> WriteFile:
+    return WriteFile(f"{DIRECTORY}/{name}", content.decode(), 0o440, gid=APID_UID)
+
+
+def _authority(text: str) -> Keypair:
+    from dozen.machinery.pki import Keypair
+
+    ca = parse(text).v1alpha1.machine.ca
+    return Keypair(str(ca.crt), ca.key.reveal())
+
+
+def _is_address(text: str) -> bool:
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except OSError:
+            continue
+        return True
+    return False

@@ -1,0 +1,111 @@
+"""The life of the machine, from the first line of Python to ``reboot(2)``.
+
+``/sbin/init`` embeds the interpreter, imports this module and calls `main` with the name that it was started under:
+
+* ``init`` as PID 1 is *machined*. It lays the ground (`sequences.INITIALIZE`), brings the node up (`sequences.BOOT`) and
+  then waits for somebody to ask for the end. The end is a sequence too, and after it the kernel takes over.
+* ``apid``, ``dashboard``, ``poweroff`` and ``shutdown`` are programs of their own that talk to machined's socket.
+
+Whatever happens on the way, a PID 1 must not return: every path through `live_and_end` ends in `finish`, which reboots,
+powers off or, when the machine is a container, exits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import traceback
+
+# How long an unexpected end stays on the console before the machine starts again, seconds.
+READING_TIME = 10.0
+
+
+def main(name: str, argv: list[str]) -> int:
+    """Be the program called ``name``; the result is the exit code."""
+    if name in ("init", "machined"):
+        return be_machined()
+    if name == "apid":
+        from dozen.node import apid
+
+        return asyncio.run(apid.run())
+    if name == "dashboard":
+        from dozen.node import dashboard
+
+        return asyncio.run(dashboard.run())
+    if name in ("poweroff", "shutdown"):
+        from dozen.node import poweroff
+
+        return asyncio.run(poweroff.run(name, argv))
+    sys.stderr.write(f"{name}: not a name of this program; it is init, apid, dashboard, poweroff or shutdown\n")
+    return 2
+
+
+def be_machined() -> int:
+    """Be PID 1 until the machine ends."""
+    if os.getpid() != 1:
+        sys.stderr.write("init: runs as PID 1 only; to end the machine, call poweroff or shutdown\n")
+        return 2
+    os.chdir("/")
+    os.umask(0o022)
+    try:
+        kind = asyncio.run(live_and_end())
+    except Exception:  # noqa: BLE001 -- the one broad except: PID 1 says why it failed, and the machine starts again
+        kind = "reboot"
+        say_last_words(traceback.format_exc())
+    return finish(kind)
+
+
+async def live_and_end() -> str:
+    """Bring the machine up, wait for the request to end it, and end it; returns ``reboot`` or ``shutdown``."""
+    from dozen.node.machine import Machine, container_mode
+    from dozen.node.process import Reaper
+    from dozen.node.sequences import BOOT, ENDINGS, INITIALIZE, run_sequence
+
+    loop = asyncio.get_running_loop()
+    reaper = Reaper()
+    reaper.install(loop)
+    machine = Machine("container" if container_mode() else "metal", reaper)
+    # Ctrl-Alt-Del and a container's maker say SIGINT and SIGTERM; both mean a clean end.
+    loop.add_signal_handler(signal.SIGINT, machine.request_ending, "reboot")
+    loop.add_signal_handler(signal.SIGTERM, machine.request_ending, "shutdown")
+
+    await run_sequence(machine, INITIALIZE)
+    boot = asyncio.create_task(run_sequence(machine, BOOT), name="boot")
+    machine.keep(boot)
+
+    ending = await machine.ending()
+    machine.log.info("ending=%s actor=%s", ending.kind, ending.actor_id or "-")
+    boot.cancel()
+    await run_sequence(machine, ENDINGS[ending.kind], ending.actor_id)
+    return ending.kind
+
+
+def finish(kind: str) -> int:
+    """Hand the machine back to the kernel. Returns only where that is not ours to do: in a container."""
+    from dozen.linux import sys as linux
+    from dozen.node.machine import container_mode
+
+    logging.shutdown()
+    if container_mode():
+        return 0
+    os.sync()
+    linux.reboot(linux.RB_AUTOBOOT if kind == "reboot" else linux.RB_POWER_OFF)
+    return 1
+
+
+def say_last_words(text: str) -> None:
+    """Put what went wrong where somebody can see it, and leave it there for a while."""
+    import time
+
+    for path in ("/dev/kmsg", "/dev/console"):
+        try:
+            with open(path, "w") as stream:
+                for line in ("machined failed, the machine starts again:", *text.splitlines()):
+                    stream.write(f"[dozen] {line}\n")
+                    stream.flush()
+        except OSError:
+            continue
+    time.sleep(READING_TIME)

@@ -1,0 +1,110 @@
+"""The whole life of a machine as data: sequences of phases, and what each phase does.
+
+Phases of a sequence run one after another; the tasks of a phase run together. A task that fails is logged and remembered
+as a diagnostic, and the sequence goes on: a node that is up and can say what is wrong is worth more than one that stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from dozen.node.tasks import early, running, stopping
+
+if TYPE_CHECKING:
+    from dozen.node.machine import Machine
+
+Task = Callable[["Machine"], Awaitable[None]]
+
+log = logging.getLogger("dozen.sequence")
+
+# Wire values of machine.SequenceEvent.Action, machine.PhaseEvent.Action and machine.TaskEvent.Action.
+NOOP, START, STOP = 0, 1, 2
+PHASE_START, PHASE_STOP = 0, 1
+
+
+class Phase(NamedTuple):
+    """Tasks that run together; the name is what operators see in ``dozenctl events``."""
+
+    name: str
+    tasks: tuple[Task, ...]
+
+
+class Sequence(NamedTuple):
+    """Phases in order; ``stage`` is what the machine calls itself meanwhile (MachineStatus)."""
+
+    name: str
+    stage: str
+    phases: tuple[Phase, ...]
+
+
+INITIALIZE = Sequence(
+    "initialize",
+    "booting",
+    (
+        Phase("systemRequirements", (early.mount_pseudo_filesystems,)),
+        Phase("earlyServices", (early.open_console, early.create_cgroups, early.write_etc, early.load_config)),
+    ),
+)
+BOOT = Sequence(
+    "boot",
+    "booting",
+    (
+        Phase("api", (running.serve_machine_socket, running.start_early_services, running.start_controllers)),
+        Phase("devices", (running.start_device_services, running.coldplug)),
+        Phase("ephemeral", (running.wait_for_ephemeral,)),
+        Phase("startEverything", (running.start_services,)),
+    ),
+)
+STOP_PHASES = (
+    Phase("stopAllServices", (stopping.stop_containers, stopping.stop_services)),
+    Phase("stopControllers", (stopping.stop_controllers,)),
+    Phase("killProcesses", (stopping.kill_processes,)),
+    Phase("unmount", (stopping.unmount_all,)),
+    Phase("sync", (stopping.sync_disks,)),
+)
+ENDINGS = {
+    "reboot": Sequence("reboot", "rebooting", STOP_PHASES),
+    "shutdown": Sequence("shutdown", "shutting down", STOP_PHASES),
+}
+
+
+async def run_sequence(machine: Machine, sequence: Sequence, actor_id: str = "") -> None:
+    """Run all phases of a sequence; failures of tasks are reported, not raised."""
+    machine.set_stage(sequence.stage)
+    machine.events.publish("SequenceEvent", {"sequence": sequence.name, "action": START}, actor_id)
+    began = time.monotonic()
+    for phase in sequence.phases:
+        await _run_phase(machine, sequence, phase, actor_id)
+    machine.events.publish("SequenceEvent", {"sequence": sequence.name, "action": STOP}, actor_id)
+    log.info("sequence=%s done seconds=%.2f", sequence.name, time.monotonic() - began)
+
+
+async def _run_phase(machine: Machine, sequence: Sequence, phase: Phase, actor_id: str) -> None:
+    machine.events.publish("PhaseEvent", {"phase": phase.name, "action": PHASE_START}, actor_id)
+    log.info("sequence=%s phase=%s start", sequence.name, phase.name)
+    began = time.monotonic()
+    outcomes = await asyncio.gather(
+        *(_run_task(machine, task, actor_id) for task in phase.tasks), return_exceptions=True
+    )
+    for task, outcome in zip(phase.tasks, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            text = f"{task.__name__}: {outcome or type(outcome).__name__}"
+            machine.report_problem(f"phase-{phase.name}", text, error=outcome)
+    machine.events.publish("PhaseEvent", {"phase": phase.name, "action": PHASE_STOP}, actor_id)
+    log.info("sequence=%s phase=%s done seconds=%.2f", sequence.name, phase.name, time.monotonic() - began)
+
+
+async def _run_task(machine: Machine, task: Task, actor_id: str) -> None:
+    name = _camel(task.__name__)
+    machine.events.publish("TaskEvent", {"task": name, "action": PHASE_START}, actor_id)
+    await task(machine)
+    machine.events.publish("TaskEvent", {"task": name, "action": PHASE_STOP}, actor_id)
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,95 @@
+"""The services of a node, as a table. Adding one is adding a row."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from dozen.node.process import Confinement
+from dozen.node.services.definition import Condition, Health, Service, file_exists
+
+if TYPE_CHECKING:
+    from dozen.node.machine import Machine
+
+APID_UID = 50
+DASHBOARD_TTY = "/dev/tty2"
+CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+UDEVD_SOCKET = "/run/udev/control"
+
+
+def _needs_own_kernel(machine: Machine) -> str | None:
+    if machine.mode == "container":
+        return "needs a kernel of its own; this machine is a container"
+    return None
+
+
+def _needs_console(machine: Machine) -> str | None:
+    return _needs_own_kernel(machine) or (None if os.path.exists(DASHBOARD_TTY) else f"there is no {DASHBOARD_TTY}")
+
+
+async def _apid_answers(machine: Machine) -> None:
+    import asyncio
+
+    _, writer = await asyncio.open_connection("127.0.0.1", 50000)
+    writer.close()
+
+
+async def _containerd_answers(machine: Machine) -> None:
+    from dozen.node.containers import check_health
+
+    await check_health()
+
+
+async def _udevd_listens(machine: Machine) -> None:
+    if not os.path.exists(UDEVD_SOCKET):
+        raise FileNotFoundError(f"{UDEVD_SOCKET} is missing")
+
+
+def _prepare_containerd(machine: Machine) -> None:
+    for directory in ("/var/lib/containerd", "/run/containerd", "/var/cni", "/run/cni"):
+        os.makedirs(directory, mode=0o711, exist_ok=True)
+
+
+MACHINED = Service(id="machined", argv=(), confinement=Confinement())
+
+CATALOGUE: tuple[Service, ...] = (
+    MACHINED,
+    Service(
+        id="apid",
+        argv=("/sbin/init",),
+        # Speaks to the network, therefore may do nothing else: no user rights, no capability, no way to gain any.
+        confinement=Confinement(
+            cgroup="system/apid", uid=APID_UID, gid=APID_UID, oom=-998, caps="none", no_new_privs=True, argv0="apid"
+        ),
+        conditions=(file_exists("/system/run/apid/server.pem"),),
+        health=Health(_apid_answers, first_after=0.5),
+    ),
+    Service(
+        id="udevd",
+        argv=("/sbin/udevd", "--resolve-names=never"),
+        confinement=Confinement(cgroup="system/udevd", oom=-800),
+        unavailable=_needs_own_kernel,
+        health=Health(_udevd_listens),
+    ),
+    Service(
+        id="containerd",
+        argv=("/bin/containerd", "--config", "/etc/containerd/config.toml"),
+        confinement=Confinement(cgroup="system/runtime", oom=-999, env=(("HOME", "/"),)),
+        conditions=(Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),),
+        prepare=_prepare_containerd,
+        unavailable=_needs_own_kernel,
+        health=Health(_containerd_answers, first_after=0.5),
+    ),
+    Service(
+        id="dashboard",
+        argv=("/sbin/dashboard",),
+        confinement=Confinement(cgroup="system/dashboard", caps="none", no_new_privs=True),
+        needs=("machined",),
+        unavailable=_needs_console,
+        stop_signal=signal.SIGTERM,
+        stop_grace=1.0,
+    ),
+)
+EARLY = ("apid",)
+DEVICES = ("udevd",)

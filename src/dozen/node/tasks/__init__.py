@@ -1,0 +1,1 @@
+"""The tasks that the phases of `dozen.node.sequences` are made of."""

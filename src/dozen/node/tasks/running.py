@@ -1,0 +1,87 @@
+"""What brings the node up once the ground is laid: API, controllers, devices, the data volume, services."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, MACHINED
+
+if TYPE_CHECKING:
+    from dozen.node.machine import Machine
+
+# A data disk that is there is mounted within seconds; formatting a large one takes a few more. After this many the boot
+# goes on without, and picks the volume up whenever it comes.
+EPHEMERAL_PATIENCE = 60.0
+LOG_DIRECTORY = Path("/var/log")
+
+
+async def serve_machine_socket(machine: Machine) -> None:
+    """Answer the machine API on a socket that only root and apid can open."""
+    from dozen.node.api import build_router
+    from dozen.node.machine import MACHINE_SOCKET
+    from dozen.rpc.server import serve
+
+    os.makedirs(os.path.dirname(MACHINE_SOCKET), exist_ok=True)
+    machine.server = await serve(build_router(machine), path=MACHINE_SOCKET)
+    os.chown(MACHINE_SOCKET, 0, APID_UID)
+    os.chmod(MACHINE_SOCKET, 0o660)
+
+
+async def start_early_services(machine: Machine) -> None:
+    """Make all services known and start apid, which waits for its certificate by itself."""
+    machine.services.add(CATALOGUE)
+    machine.services.announce(MACHINED.id, "Service started as PID 1")
+    machine.services.start_all(*EARLY)
+
+
+async def start_controllers(machine: Machine) -> None:
+    """Let the engine run: from here on the machine follows its resources."""
+    from dozen.node.registry import controllers, watchers
+
+    for controller in controllers(machine):
+        machine.runtime.add(controller)
+    for watcher in watchers(machine):
+        machine.runtime.add_watcher(watcher)
+    machine.keep(asyncio.create_task(machine.runtime.run(), name="engine"))
+
+
+async def start_device_services(machine: Machine) -> None:
+    """udevd names devices and loads their drivers; it has to listen before the coldplug."""
+    machine.services.start_all(*DEVICES)
+
+
+async def coldplug(machine: Machine) -> None:
+    """Have the kernel announce every device again, now that udevd listens."""
+    if machine.mode == "container":
+        return
+    from dozen.linux import udev
+
+    while not machine.services.get("udevd").ready:
+        await machine.services.get("udevd").changed.wait()
+    await asyncio.to_thread(udev.trigger)
+
+
+async def wait_for_ephemeral(machine: Machine) -> None:
+    """Give /var the time it takes to be mounted; logs move there as soon as it is."""
+    mounted = asyncio.create_task(_use_ephemeral(machine), name="ephemeral")
+    machine.keep(mounted)
+    done, _ = await asyncio.wait({mounted}, timeout=EPHEMERAL_PATIENCE)
+    if not done:
+        machine.report_problem("ephemeral", "no volume for /var yet: containerd waits for it; attach a blank disk")
+
+
+async def _use_ephemeral(machine: Machine) -> None:
+    while not machine.var_is_ready:
+        await asyncio.sleep(0.05)
+    machine.logs.keep_in(LOG_DIRECTORY)
+    machine.clear_problem("ephemeral")
+
+
+async def start_services(machine: Machine) -> None:
+    """Start the rest; each waits for what it needs."""
+    machine.services.start_all()
+    if machine.config is not None:
+        machine.set_stage("running")

@@ -1,0 +1,101 @@
+"""What ends a boot without losing anything: containers, services, mounts, disks, in this order, each within a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dozen.linux import sys as linux
+
+if TYPE_CHECKING:
+    from dozen.node.machine import Machine
+
+CONTAINER_GRACE = 10.0
+PROCESS_GRACE = 5.0
+SYNC_BOUND = 30.0
+# Without a backing store: nothing is lost when they just go.
+PSEUDO_TYPES = frozenset(("proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "cgroup2", "mqueue", "securityfs", "debugfs",
+                          "tracefs", "bpf", "pstore", "rootfs", "ramfs"))  # fmt: skip
+
+
+async def stop_containers(machine: Machine) -> None:
+    """Ask the main process of every container to end, then make it."""
+    if not machine.services.get("containerd").ready:
+        return
+    from dozen.node.containers import stop_all
+
+    await asyncio.wait_for(stop_all(CONTAINER_GRACE), CONTAINER_GRACE + 5)
+
+
+async def stop_services(machine: Machine) -> None:
+    """Stop all services but apid: whoever asked for the end may still be watching it."""
+    await machine.services.stop_all(keep=("machined", "apid"))
+
+
+async def stop_controllers(machine: Machine) -> None:
+    """From here on nothing reacts to changes any more; otherwise what is unmounted would be mounted again."""
+    for task in tuple(machine.background):
+        task.cancel()
+    if machine.background:
+        await asyncio.wait(set(machine.background), timeout=5)
+
+
+async def kill_processes(machine: Machine) -> None:
+    """Signal every process of the machine but this one: first politely."""
+    machine.logs.let_go()
+    await machine.services.stop_all(keep=("machined",))
+    for number, patience in ((signal.SIGTERM, PROCESS_GRACE), (signal.SIGKILL, 2.0)):
+        if not _others():
+            return
+        os.kill(-1, number)
+        deadline = asyncio.get_running_loop().time() + patience
+        while _others() and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)
+
+
+def _others() -> bool:
+    """Whether a process with a program is left besides PID 1. Kernel threads have no /proc/PID/exe."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and entry != "1":
+            try:
+                os.readlink(f"/proc/{entry}/exe")
+            except OSError:
+                continue
+            return True
+    return False
+
+
+async def unmount_all(machine: Machine) -> None:
+    """Unmount all that has a disk behind it, newest first; what is busy is made read-only instead."""
+    if machine.mode == "container":
+        return
+    for target in reversed(list(_backed_mounts())):
+        try:
+            linux.umount(target)
+        except OSError as error:
+            machine.log.warning("unmount=%s error=%s; making it read-only", target, error)
+            try:
+                linux.mount("none", target, "", linux.MS_REMOUNT | linux.MS_RDONLY, "")
+            except OSError as refusal:
+                machine.log.error("unmount=%s read-only=%s", target, refusal)
+
+
+def _backed_mounts() -> Iterator[str]:
+    with open("/proc/self/mountinfo") as stream:
+        for line in stream:
+            before, _, after = line.partition(" - ")
+            target = before.split()[4]
+            if target != "/" and after.split()[0] not in PSEUDO_TYPES:
+                # Octal escapes: blank, tab, newline, backslash (proc_pid_mountinfo(5)).
+                yield target.encode().decode("unicode_escape") if "\\" in target else target
+
+
+async def sync_disks(machine: Machine) -> None:
+    """Write everything out; a disk that does not answer must not keep the machine from going down."""
+    try:
+        await asyncio.wait_for(asyncio.to_thread(os.sync), SYNC_BOUND)
+    except TimeoutError:
+        machine.log.error("sync did not end within %g s; going down all the same", SYNC_BOUND)
