@@ -1,12 +1,13 @@
 """Where a machine's configuration comes from, and what happens to a bad one.
 
-A machine gets its configuration from its firmware tables (SMBIOS OEM string ``dozen.config=``) or, as a container, from a
-file that its maker left. A configuration that cannot be used is kept out as a whole: the node stays up in maintenance
-mode, and every problem is on the console, in the events and in a Diagnostic resource.
+A machine gets its configuration from its firmware tables (SMBIOS OEM string ``dozen.config=``) or, as a container, from
+a file that its maker left. A configuration that cannot be used is kept out as a whole: the node stays up in
+maintenance mode, and every problem is on the console, in the events and in a Diagnostic resource.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from dozen.machinery.resources import config as kinds
@@ -28,7 +29,11 @@ def find_configuration(mode: str) -> str | None:
             return None
     from dozen.linux import smbios
 
-    return smbios.machine_config()
+    try:
+        return smbios.find_config(smbios.read_table())
+    except (OSError, ValueError) as error:
+        logging.getLogger("dozen.config").error("machine configuration in SMBIOS cannot be read: %s", error)
+        return None
 
 
 def take_configuration(machine: Machine, text: str) -> bool:

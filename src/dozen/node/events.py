@@ -1,8 +1,8 @@
 """What happened on the machine, in order: the history behind ``dozenctl events``.
 
-An event has an id that sorts by time (the xid format: 4 bytes seconds, 5 bytes of this boot, 3 bytes counter, in base 32),
-the id of the request that caused it (its *actor*), and a payload. The payload is kept as field values and becomes protobuf
-only when somebody reads it, so that a boot, which publishes dozens, does not wait for that library.
+An event has an id that sorts by time (the xid format: 4 bytes seconds, 5 bytes of this boot, 3 bytes counter, in base
+32), the id of the request that caused it (its *actor*), and a payload. The payload is kept as field values and becomes
+protobuf only when somebody reads it, so that a boot, which publishes dozens, does not wait for that library.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Events:
         self, *, tail: int = 0, since_id: str = "", since_seconds: float = 0.0, actor_id: str = ""
     ) -> AsyncIterator[Event]:
         """Past events (the last ``tail``, all when negative; or those after ``since_id``; or of the last
-        ``since_seconds``), then each new one. A listener that falls more than the history behind misses the difference."""
+        ``since_seconds``), then each new one. Who falls more than the history behind misses the difference."""
         past = [event for event in self._history if not actor_id or event.actor_id == actor_id]
         seen = self._published
         if since_id:

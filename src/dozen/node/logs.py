@@ -1,8 +1,8 @@
 """What services and PID 1 say: kept in memory, written to files once there is a disk, followed by whoever asks.
 
-A `LogBuffer` is a ring of the last bytes of one log, cut at line ends. As soon as ``/var`` is mounted it also appends to
-``/var/log/<id>.log``, first what the ring held, and rotates that file by size. Readers get the ring and then what comes;
-a reader that is too slow skips ahead instead of holding memory.
+A `LogBuffer` is a ring of the last bytes of one log, cut at line ends. As soon as ``/var`` is mounted it also appends
+to ``/var/log/<id>.log``, first what the ring held, and rotates that file by size. Readers get the ring and then what
+comes; a reader that is too slow skips ahead instead of holding memory.
 """
 
 from __future__ import annotations

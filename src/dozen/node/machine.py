@@ -1,7 +1,8 @@
 """The machine that PID 1 looks after: everything that tasks, services and API calls share.
 
-One `Machine` exists per boot. It owns the store of resources and the engine over it, the supervisor of services, the logs,
-the events and the META values; it knows in which mode it runs and how it is asked to end. It decides nothing itself.
+One `Machine` exists per boot. It owns the store of resources and the engine over it, the supervisor of services, the
+logs, the events and the META values; it knows in which mode it runs and how it is asked to end. It decides nothing
+itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``poweroff`` and ``shutdown``: ask machined, over its own socket, to end the machine cleanly.
 
-There is no shell to type these names into; they exist for programs that expect them, a kernel's orderly_poweroff() when a
-machine overheats for one.
+There is no shell to type these names into; they exist for programs that expect them, a kernel's orderly_poweroff()
+when a machine overheats for one.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Starting programs and learning how they ended: the one place on the node that does either.
 
-PID 1 inherits every orphan of the machine, so somebody must call ``wait`` for children nobody asked about. Two callers
-would steal each other's exit statuses, so there is one: the `Reaper`. It runs on SIGCHLD, hands each status to whoever
-started that child and drops the rest. Every child is started through ``/sbin/wrapperd``, which in C, before any Python,
-puts itself into a cgroup, sets the OOM score, drops capabilities and privileges and then becomes the program. How a child
-is confined is data (`Confinement`).
+PID 1 inherits every orphan of the machine, so somebody must call ``wait`` for children nobody asked about. Two
+callers would steal each other's exit statuses, so there is one: the `Reaper`. It runs on SIGCHLD, hands each status
+to whoever started that child and drops the rest. Every child is started through ``/sbin/wrapperd``, which in C,
+before any Python, puts itself into a cgroup, sets the OOM score, drops capabilities and privileges and then becomes
+the program. How a child is confined is data (`Confinement`).
 """
 
 from __future__ import annotations

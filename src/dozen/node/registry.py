@@ -12,7 +12,7 @@ from dozen.node.controllers.identity import CertificateIssuer, CertSansControlle
 from dozen.node.controllers.status import MachineStatusController
 
 if TYPE_CHECKING:
-    from dozen.engine.watcher import Watcher
+    from dozen.engine.publisher import Watcher
     from dozen.machinery.plan import Controller
     from dozen.node.machine import Machine
 

@@ -1,7 +1,8 @@
 """The whole life of a machine as data: sequences of phases, and what each phase does.
 
-Phases of a sequence run one after another; the tasks of a phase run together. A task that fails is logged and remembered
-as a diagnostic, and the sequence goes on: a node that is up and can say what is wrong is worth more than one that stopped.
+Phases of a sequence run one after another; the tasks of a phase run together. A task that fails is logged and
+remembered as a diagnostic, and the sequence goes on: a node that is up and can say what is wrong is worth more than
+one that stopped.
 """
 
 from __future__ import annotations

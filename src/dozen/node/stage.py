@@ -1,4 +1,4 @@
-"""What the machine is busy with, as the sequencer says it: the one input of MachineStatus that no watcher can observe."""
+"""What the machine is busy with, as the sequencer says it: the input of MachineStatus that no watcher can observe."""
 
 from __future__ import annotations
 

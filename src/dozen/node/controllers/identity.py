@@ -1,8 +1,9 @@
 """Who this node is to those who call it: the certificate that apid serves with.
 
-Three small parts. `CertSansController` collects the names and addresses that the node answers to. `CertificateIssuer`, a
-watcher because it needs randomness and the clock, makes a key and has the OS authority of the configuration sign it, again
-at half of its life and whenever the names change. `IdentityFilesController` gives apid what it needs as files.
+Three small parts. `CertSansController` collects the names and addresses that the node answers to.
+`CertificateIssuer`, a watcher because it needs randomness and the clock, makes a key and has the OS authority of the
+configuration sign it, again at half of its life and whenever the names change. `IdentityFilesController` gives apid
+what it needs as files.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class CertSansController:
             if hostname.spec.domainname:
                 names.append(f"{hostname.spec.hostname}.{hostname.spec.domainname}")
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-        for extra in parse(active.spec.text).v1alpha1.machine.cert_sans if active is not None else ():
+        for extra in _extra_sans(active.spec.text) if active is not None else ():
             (wanted if _is_address(extra) else names).append(extra)
         yield Put(
             secrets.CERT_SAN,
@@ -96,12 +97,11 @@ class CertificateIssuer:
         while True:
             sans = await self._store.wait_for(secrets.CERT_SAN, API, lambda _: True)
             active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
-            if active is not None:
-                ca, verify = _authority(active.spec.text), True
-            else:
-                # Maintenance: nobody's authority is known, so callers are not asked to prove themselves.
-                own = own or pki.new_ca()
-                ca, verify = own, False
+            given = _authority(active.spec.text) if active is not None else None
+            # Maintenance: nobody's authority is known, so callers are not asked to prove themselves.
+            own = own if given is not None else own or pki.new_ca()
+            ca, verify = given or own, given is not None
+            assert ca is not None
             pair = pki.server_certificate(ca, sans.spec.ips, sans.spec.dns_names, lifetime)
             spec = secrets.APICertsSpec(
                 accepted_cas=(secrets.PemCertificate(crt=ca.crt.encode()),) if verify else (),
@@ -150,11 +150,19 @@ def _file(name: str, content: bytes) -> WriteFile:
     return WriteFile(f"{DIRECTORY}/{name}", content.decode(), 0o440, gid=APID_UID)
 
 
-def _authority(text: str) -> Keypair:
+def _extra_sans(text: str) -> tuple[str, ...]:
+    machine = parse(text).machine
+    return tuple(str(san) for san in machine.cert_sans) if machine is not None else ()
+
+
+def _authority(text: str) -> Keypair | None:
+    """The authority of the configuration, if it holds the key; a worker's does not."""
     from dozen.machinery.pki import Keypair
 
-    ca = parse(text).v1alpha1.machine.ca
-    return Keypair(str(ca.crt), ca.key.reveal())
+    machine = parse(text).machine
+    if machine is None or not machine.ca.key:
+        return None
+    return Keypair(machine.ca.crt, machine.ca.key.reveal())
 
 
 def _is_address(text: str) -> bool:

@@ -1,7 +1,8 @@
 """Whether the machine is ready, and if not, what it waits for.
 
-Inputs are the sequencer's stage, the services, the network and the clock. A machine is ready when it is running and each
-of these is fine; what is not is listed by name and reason, so that an operator reads one resource instead of guessing.
+Inputs are the sequencer's stage, the services, the network and the clock. A machine is ready when it is running and
+each of these is fine; what is not is listed by name and reason, so that an operator reads one resource instead of
+guessing.
 """
 
 from __future__ import annotations
@@ -30,9 +31,7 @@ class MachineStatusController:
         # "running" is what the sequence ends in; before that the machine is by definition not ready.
         ready = stage.spec.stage == "running" and not unmet
         status = runtime.MachineReadiness(ready=ready, unmet_conditions=unmet)
-        yield Put(
-            runtime.MACHINE_STATUS, "machine", runtime.MachineStatusSpec(stage=stage.spec.stage, status=status)
-        )
+        yield Put(runtime.MACHINE_STATUS, "machine", runtime.MachineStatusSpec(stage=stage.spec.stage, status=status))
 
 
 def _unmet_conditions(view: View) -> Iterator[runtime.UnmetCondition]:

@@ -1,6 +1,7 @@
 """What a service is, as data: which program, how confined, what it waits for, how its health is asked.
 
-The table of services is `dozen.node.services.catalogue`; the supervisor reads it and holds no knowledge of any one service.
+The table of services is `dozen.node.services.catalogue`; the supervisor reads it and holds no knowledge of any one
+service.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Restart(StrEnum):
 
 
 class Condition(NamedTuple):
-    """Something a service waits for: what to call it, and the question that is asked until it is answered yes."""
+    """Something a service waits for: what to call it, and the question asked until the answer is yes."""
 
     name: str
     met: Callable[[Machine], bool]
@@ -58,8 +59,9 @@ class Health(NamedTuple):
 class Service(NamedTuple):
     """One program that the node keeps running.
 
-    ``needs`` are ids of services that must be running (and healthy, when they can say so) first. ``unavailable`` answers
-    with a reason why the service cannot run on this machine, or nothing. ``operations`` are what the API may do to it.
+    ``needs`` are ids of services that must be running (and healthy, when they can say so) first. ``unavailable``
+    answers with a reason why the service cannot run on this machine, or nothing. ``operations`` are what the API may
+    do to it.
     """
 
     id: str

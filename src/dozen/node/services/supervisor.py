@@ -1,8 +1,8 @@
 """Keeps services running: starts them in the order their needs allow, asks their health, starts them again.
 
-Each service is one asyncio task that walks through the states of `State`. A service that ends is started again after a
-pause that grows with each early death and is forgotten after a minute of good running. What happened to a service is kept
-as a short list of events, published as a resource and as an event of the machine, and logged.
+Each service is one asyncio task that walks through the states of `State`. A service that ends is started again after
+a pause that grows with each early death and is forgotten after a minute of good running. What happened to a service
+is kept as a short list of events, published as a resource and as an event of the machine, and logged.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ async def coldplug(machine: Machine) -> None:
 
     while not machine.services.get("udevd").ready:
         await machine.services.get("udevd").changed.wait()
-    await asyncio.to_thread(udev.trigger)
+    await asyncio.to_thread(udev.announce_devices)
 
 
 async def wait_for_ephemeral(machine: Machine) -> None:
