@@ -1,0 +1,384 @@
+"""A gRPC client: one channel per address, connected when it is first used and again when it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
+
+from dozen.rpc.clientcall import ClientCall
+from dozen.rpc.headers import Pair, encode_fields
+from dozen.rpc.limits import Limits
+from dozen.rpc.metadata import MetadataInput, encode_metadata, encode_timeout
+from dozen.rpc.status import Code, RpcError
+from dozen.rpc.wire import READ_SIZE, Wire
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Channel", "ClientCall", "RpcError"]
+
+_CONNECT_TIMEOUT = 10.0
+# Between tries to reach a server that may still be starting: first and longest pause.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+# RFC 8305: how long the first address may take before the second is tried beside it.
+_HAPPY_EYEBALLS = 0.25
+_HEADS_KEPT = 256
+
+
+class Message(Protocol):
+    """A protobuf message, as far as a channel cares."""
+
+    def SerializeToString(self) -> bytes: ...
+
+
+ReplyT = TypeVar("ReplyT")
+ReplyT_co = TypeVar("ReplyT_co", covariant=True)
+
+
+class Decoder(Protocol[ReplyT_co]):
+    """A protobuf message class, as far as a channel cares."""
+
+    def FromString(self, data: bytes, /) -> ReplyT_co: ...
+
+
+class ClientWire(Wire):
+    """Wakes those who wait for a free stream when the peer may have freed one."""
+
+    def __init__(self, channel: Channel, buffer: bytearray, limits: Limits) -> None:
+        super().__init__(asyncio.get_running_loop(), buffer, limits, on_end=channel.forget)
+        self.waiters: deque[asyncio.Future[None]] = deque()
+
+    def after_receive(self) -> None:
+        connection = self.connection
+        while self.waiters and (connection.can_open or not connection.usable):
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
+        if not connection.usable and not connection.streams:
+            self.wake_all()
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self.waiters.clear()
+
+    async def free_stream(self) -> bool:
+        """Wait until a stream may be opened; False when this connection takes none any more."""
+        connection = self.connection
+        while connection.usable and not self.closing:
+            if connection.can_open:
+                return True
+            waiter = self.loop.create_future()
+            self.waiters.append(waiter)
+            await waiter
+        return False
+
+
+class Channel:
+    """Calls to ``address``: "unix:/path", "host:port" or "[v6]:port".
+
+    ``server_name``: what the server's certificate must say, if not the host. ``wait``: for how long a call waits for a
+    server that does not answer yet before it fails with UNAVAILABLE; 0 tries once.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+        authority: str | None = None,
+        limits: Limits | None = None,
+        wait: float = 0.0,
+        connect_timeout: float = _CONNECT_TIMEOUT,
+    ) -> None:
+        self.address = address
+        self.last_used = time.monotonic()
+        self._path, self._host, self._port = split_address(address)
+        self._tls = tls
+        self._server_name = server_name or self._host
+        self._authority = authority or ("localhost" if self._path else server_name or address)
+        self._limits = limits or Limits(max_streams=0)
+        self._wait = wait
+        self._connect_timeout = connect_timeout
+        self._buffer = bytearray(READ_SIZE)
+        self._wire: ClientWire | None = None
+        self._wires: set[Wire] = set()
+        self._connecting: asyncio.Task[ClientWire] | None = None
+        self._heads: dict[str, bytes] = {}
+        self._closed = False
+
+    async def __aenter__(self) -> Channel:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @overload
+    async def unary(
+        self,
+        path: str,
+        request: bytes | Message,
+        response_cls: None = None,
+        metadata: MetadataInput = (),
+        timeout: float | None = None,
+    ) -> bytes: ...
+
+    @overload
+    async def unary(
+        self,
+        path: str,
+        request: bytes | Message,
+        response_cls: Decoder[ReplyT],
+        metadata: MetadataInput = (),
+        timeout: float | None = None,
+    ) -> ReplyT: ...
+
+    async def unary(
+        self,
+        path: str,
+        request: bytes | Message,
+        response_cls: Decoder[Any] | None = None,
+        metadata: MetadataInput = (),
+        timeout: float | None = None,
+    ) -> Any:
+        """One message each way. Without ``response_cls`` the reply stays bytes.
+
+        Tried once more when the server says that it never looked at the first try (it was going away, for example).
+        """
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        pairs = tuple(metadata)
+        call = await self.start(path, encode_metadata(pairs), timeout)
+        try:
+            reply = await _exchange(call, data)
+        except RpcError:
+            if not call.unprocessed:
+                raise
+            call = await self.start(path, encode_metadata(pairs), timeout)
+            reply = await _exchange(call, data)
+        return reply if response_cls is None else response_cls.FromString(reply)
+
+    @overload
+    def server_stream(
+        self,
+        path: str,
+        request: bytes | Message,
+        response_cls: None = None,
+        metadata: MetadataInput = (),
+        timeout: float | None = None,
+    ) -> AsyncIterator[bytes]: ...
+
+    @overload
+    def server_stream(
+        self,
+        path: str,
+        request: bytes | Message,
+        response_cls: Decoder[ReplyT],
+        metadata: MetadataInput = (),
+        timeout: float | None = None,
+    ) -> AsyncIterator[ReplyT]: ...
+
+    async def server_stream(
+        self,
+        path: str,
+        request: bytes | Message,
+        response_cls: Decoder[Any] | None = None,
+        metadata: MetadataInput = (),
+        timeout: float | None = None,
+    ) -> AsyncIterator[Any]:
+        """One message there, any number back. Closing the iterator cancels the call."""
+        data = request if isinstance(request, bytes) else request.SerializeToString()
+        async with await self.start(path, encode_metadata(metadata), timeout) as call:
+            await call.send(data, end=True)
+            while (reply := await call.recv()) is not None:
+                yield reply if response_cls is None else response_cls.FromString(reply)
+
+    def call(self, path: str, metadata: MetadataInput = (), timeout: float | None = None) -> PendingCall:
+        """Any call: ``async with channel.call(path) as call``."""
+        return PendingCall(self, path, encode_metadata(metadata), timeout)
+
+    async def start(self, path: str, fields: list[Pair], timeout: float | None = None) -> ClientCall:
+        """Open a call with metadata that is header fields already. The caller ends it, or cancels it."""
+        deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
+        self.last_used = time.monotonic()
+        if (wire := self._wire) is None or not wire.connection.can_open or wire.closing:
+            wire = await self._ready_wire(timeout)
+        block = self._head(path)
+        if timeout is not None and deadline is not None:
+            left = deadline - wire.loop.time()
+            fields = [*fields, (b"grpc-timeout", encode_timeout(left))]
+        if fields:
+            block += encode_fields(fields)
+        return ClientCall(wire, block, self._limits.max_message, deadline)
+
+    @property
+    def busy(self) -> bool:
+        """Calls are under way."""
+        return any(wire.connection.streams for wire in self._wires)
+
+    async def close(self) -> None:
+        """End every connection; calls under way fail with UNAVAILABLE."""
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for wire in list(self._wires):
+            wire.connection.goaway()
+            wire.close()
+        self._wire = None
+
+    def forget(self, wire: Wire) -> None:
+        self._wires.discard(wire)
+        if wire is self._wire:
+            self._wire = None
+
+    def _head(self, path: str) -> bytes:
+        """What every call of a path starts with; our header blocks may be joined (see `dozen.rpc.headers`)."""
+        block = self._heads.get(path)
+        if block is None:
+            if len(self._heads) >= _HEADS_KEPT:
+                self._heads.clear()
+            block = self._heads[path] = encode_fields(
+                (
+                    (b":method", b"POST"),
+                    (b":scheme", b"http" if self._tls is None else b"https"),
+                    (b":path", path.encode()),
+                    (b":authority", self._authority.encode()),
+                    (b"te", b"trailers"),
+                    (b"content-type", b"application/grpc"),
+                    (b"user-agent", b"dozen"),
+                )
+            )
+        return block
+
+    async def _ready_wire(self, timeout: float | None) -> ClientWire:
+        """A connection with a free stream."""
+        try:
+            return await asyncio.wait_for(self._seek_wire(), timeout)
+        except TimeoutError:
+            raise RpcError(Code.DEADLINE_EXCEEDED, f"no connection to {self.address} in time") from None
+
+    async def _seek_wire(self) -> ClientWire:
+        while True:
+            wire = self._wire
+            if wire is None or wire.closing or not wire.connection.usable:
+                if self._closed:
+                    raise RpcError(Code.UNAVAILABLE, "channel is closed")
+                if self._connecting is None:
+                    self._connecting = asyncio.get_running_loop().create_task(self._connect())
+                    self._connecting.add_done_callback(self._connected)
+                try:
+                    wire = await asyncio.shield(self._connecting)
+                except asyncio.CancelledError:
+                    if self._closed:
+                        raise RpcError(Code.UNAVAILABLE, "channel is closed") from None
+                    raise
+            if await wire.free_stream():
+                return wire
+
+    def _connected(self, task: asyncio.Task[ClientWire]) -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._wire = task.result()
+
+    async def _connect(self) -> ClientWire:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._wait
+        pause = _FIRST_PAUSE
+        while True:
+            wire = ClientWire(self, self._buffer, self._limits)
+            try:
+                await asyncio.wait_for(self._open(wire), self._connect_timeout)
+                self._check_protocol(wire)
+                self._wires.add(wire)
+                return wire
+            except TimeoutError:
+                problem = f"no answer within {self._connect_timeout:g} s"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            if loop.time() + pause > until:
+                raise RpcError(Code.UNAVAILABLE, f"cannot connect to {self.address}: {problem}")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _open(self, wire: ClientWire) -> None:
+        name = self._server_name if self._tls is not None else None
+        if self._path:
+            await wire.loop.create_unix_connection(lambda: wire, self._path, ssl=self._tls, server_hostname=name)
+        else:
+            await wire.loop.create_connection(
+                lambda: wire,
+                self._host,
+                self._port,
+                ssl=self._tls,
+                server_hostname=name,
+                happy_eyeballs_delay=_HAPPY_EYEBALLS,
+            )
+
+    def _check_protocol(self, wire: ClientWire) -> None:
+        assert wire.transport is not None
+        tls = wire.transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() not in ("h2", None):
+            wire.abort()
+            raise RpcError(Code.UNAVAILABLE, f"{self.address} does not speak HTTP/2")
+
+
+class PendingCall:
+    """A call that starts when its context is entered."""
+
+    __slots__ = ("_call", "_channel", "_fields", "_path", "_timeout")
+
+    def __init__(self, channel: Channel, path: str, fields: list[Pair], timeout: float | None) -> None:
+        self._channel = channel
+        self._path = path
+        self._fields = fields
+        self._timeout = timeout
+        self._call: ClientCall | None = None
+
+    async def __aenter__(self) -> ClientCall:
+        self._call = await self._channel.start(self._path, self._fields, self._timeout)
+        return self._call
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._call is not None:
+            self._call.cancel()
+
+
+async def _exchange(call: ClientCall, data: bytes) -> bytes:
+    """One message there, exactly one back."""
+    try:
+        await call.send(data, end=True)
+        reply = await call.recv()
+        if reply is None:
+            raise RpcError(Code.INTERNAL, "the call ended without a reply")
+        if await call.recv() is not None:
+            raise RpcError(Code.INTERNAL, "more than one reply to a unary call")
+        return reply
+    finally:
+        call.cancel()
+
+
+def split_address(address: str) -> tuple[str, str, int]:
+    """(path, "", 0) of a Unix socket or ("", host, port). ValueError for anything else."""
+    if address.startswith("unix:"):
+        path = address[5:]
+        return (path.removeprefix("//") if path.startswith("///") else path), "", 0
+    host, colon, port = address.rpartition(":")
+    bare = host[1:-1] if host[:1] == "[" and host[-1:] == "]" else host
+    if not colon or not bare or not port.isdigit() or int(port) > 65535 or (":" in bare and bare is host):
+        raise ValueError(f"{address!r} is not host:port, [address]:port or unix:/path")
+    return "", bare, int(port)

@@ -1,0 +1,76 @@
+"""How much a peer may make us hold or do. Every number that bounds memory or work is here, with its reason."""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Budget:
+    """Bytes received and not yet taken by anyone, over all connections that share it.
+
+    While ``used`` is within ``total``, a connection's window is refilled as soon as bytes arrive, so that one stream
+    that nobody reads cannot stop the others of its connection. Above it, a connection that holds unread bytes gets no
+    more until they are read.
+    """
+
+    __slots__ = ("total", "used")
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.used = 0
+
+
+class Limits:
+    """One set for a server or a channel; sizes in bytes, times in seconds. Read-only by convention.
+
+    ``max_message``: one gRPC message (the machine API allows 32 MiB). ``stream_window`` and ``connection_window``:
+    what a peer may send before we have read; at least 65535, where HTTP/2 starts. ``max_frame``: largest frame that we
+    accept; fewer, larger frames cost less in Python. ``max_streams``: calls at once on one connection.
+    ``max_header_list``: size of a header list as HTTP/2 counts it. ``max_connections``: on a server.
+    ``handshake_timeout``: TLS, then the peer's preface. ``unread_budget``: see `Budget`.
+    ``cheap_frames``/``cheap_rate``: how many frames a peer may send that cost it nothing and us something (PING,
+    SETTINGS, RST_STREAM, PRIORITY, empty DATA): a burst, and how many are forgiven a second; beyond that it is told to
+    calm down (the rapid-reset attack, CVE-2023-44487, and its relatives).
+    """
+
+    __slots__ = (
+        "budget",
+        "cheap_frames",
+        "cheap_rate",
+        "connection_window",
+        "handshake_timeout",
+        "max_connections",
+        "max_frame",
+        "max_header_list",
+        "max_message",
+        "max_streams",
+        "stream_window",
+    )
+
+    def __init__(
+        self,
+        *,
+        max_message: int = 32 * MIB,
+        stream_window: int = 256 * KIB,
+        connection_window: int = 1 * MIB,
+        max_frame: int = 64 * KIB,
+        max_streams: int = 256,
+        max_header_list: int = 64 * KIB,
+        max_connections: int = 256,
+        handshake_timeout: float = 10.0,
+        unread_budget: int = 64 * MIB,
+        cheap_frames: int = 2000,
+        cheap_rate: float = 500.0,
+    ) -> None:
+        self.max_message = max_message
+        self.stream_window = max(stream_window, 65535)
+        self.connection_window = max(connection_window, 65535)
+        self.max_frame = max_frame
+        self.max_streams = max_streams
+        self.max_header_list = max_header_list
+        self.max_connections = max_connections
+        self.handshake_timeout = handshake_timeout
+        self.budget = Budget(unread_budget)
+        self.cheap_frames = cheap_frames
+        self.cheap_rate = cheap_rate

@@ -1,0 +1,327 @@
+"""A gRPC server: listens, accepts, starts one task per call.
+
+The listening socket is ours and not asyncio's, for three reasons: a new TLS context (renewed certificates) applies to
+the next connection and leaves the others alone; the number of connections is bounded; and a stranger who connects and
+says nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from dozen.rpc.frames import ErrorCode
+from dozen.rpc.headers import Fields, encode_fields
+from dozen.rpc.limits import Limits
+from dozen.rpc.servercall import Peer, ServerCall
+from dozen.rpc.status import Code, RpcError
+from dozen.rpc.streams import Listener, Stream
+from dozen.rpc.wire import READ_SIZE, Wire
+
+if TYPE_CHECKING:
+    import ssl
+
+    # A context, or who to ask for the present one at each connection.
+    Tls = ssl.SSLContext | Callable[[], ssl.SSLContext] | None
+
+__all__ = ["Handler", "Limits", "Peer", "Server", "ServerCall", "serve"]
+
+Handler = Callable[[ServerCall], Awaitable[None]]
+
+_BACKLOG = 128
+# When accept fails for want of file descriptors, trying again at once would only spin.
+_ACCEPT_PAUSE = 0.5
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+# Answers to what is not a gRPC call at all, as gRPC's mapping of HTTP/2 asks.
+_NOT_POST = encode_fields(((b":status", b"405"), (b"allow", b"POST")))
+_NOT_GRPC = encode_fields(((b":status", b"415"),))
+
+
+class ServerWire(Wire):
+    """One accepted connection."""
+
+    def __init__(self, server: Server, buffer: bytearray) -> None:
+        super().__init__(server.loop, buffer, server.limits, accept=self._accept, on_end=server.forget)
+        self.limits = server.limits
+        self.last_used = time.monotonic()
+        self._server = server
+        self._peer: Peer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._greeting: asyncio.TimerHandle | None = None
+
+    @property
+    def peer(self) -> Peer:
+        if self._peer is None:
+            assert self.transport is not None
+            self._peer = Peer(self.transport)
+        return self._peer
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks or self.connection.streams)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() != "h2":
+            # RFC 9113, section 3.2: HTTP/2 over TLS is agreed on by ALPN, and gRPC clients insist on it too.
+            self.abort()
+            return
+        self._greeting = self.loop.call_later(self.limits.handshake_timeout, self._drop_silent)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._greeting is not None:
+            self._greeting.cancel()
+        super().connection_lost(exc)
+
+    def after_receive(self) -> None:
+        if self.connection.draining and not self.busy:
+            self.close()
+
+    def end_calls(self) -> list[asyncio.Task[None]]:
+        """Cancel what still runs."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def _drop_silent(self) -> None:
+        if not self.connection.settled:
+            self.abort()
+
+    def _accept(self, stream: Stream, fields: Fields, end: bool) -> Listener | None:
+        # Tasks are counted too: a call that its client reset may still be winding up.
+        if len(self._tasks) > self.limits.max_streams:
+            return None
+        call = ServerCall(self, self, stream, fields)
+        refusal = None
+        if fields.pseudo[b":method"] != b"POST":
+            refusal = _NOT_POST
+        elif not (fields.get(b"content-type") or b"").startswith(b"application/grpc"):
+            refusal = _NOT_GRPC
+        if refusal is not None:
+            call.finished = True
+            self.connection.send_headers(stream, refusal, end=True)
+            return call
+        call.arm(fields)
+        if end:
+            call.on_data(b"", True)
+        call.task = task = self.loop.create_task(self._server.run(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return call
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not self._tasks:
+            self.last_used = time.monotonic()
+            if self.connection.draining and not self.connection.streams:
+                self.close()
+
+
+class Server:
+    """Made by `serve`."""
+
+    def __init__(
+        self, handler: Handler, listeners: list[socket.socket], tls: Tls, limits: Limits, log: logging.Logger
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.limits = limits
+        self._handler = handler
+        self._listeners = listeners
+        self._tls = tls
+        self._log = log
+        self._buffer = bytearray(READ_SIZE)
+        self._wires: set[ServerWire] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._closed = self.loop.create_future()
+        self._closing = False
+        for listener in listeners:
+            listener.setblocking(False)
+            self.loop.add_reader(listener, self._accept, listener)
+
+    @property
+    def addresses(self) -> list[object]:
+        """Where it listens: (host, port, …) or a path, one per socket."""
+        return [listener.getsockname() for listener in self._listeners]
+
+    @property
+    def connections(self) -> int:
+        return len(self._wires) + len(self._handshakes)
+
+    async def run(self, call: ServerCall) -> None:
+        """One call from its first byte to its status."""
+        try:
+            await self._handler(call)
+            call.finish()
+        except RpcError as error:
+            call.finish(error.code, error.message, error.details)
+        except asyncio.CancelledError:
+            # Either the call is over (deadline, reset) and this says nothing more, or the server closes.
+            call.finish(Code.UNAVAILABLE, "server is shutting down")
+        except Exception:  # noqa: BLE001
+            # The border between a handler and its client: a fault of ours ends one call, not the server.
+            self._log.exception("handler failed path=%s peer=%s", call.path, call.peer.address)
+            call.finish(Code.INTERNAL, "internal error")
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Take no more connections and calls; let those that run end for ``grace`` seconds, then cancel them."""
+        if self._closing:
+            await self.wait_closed()
+            return
+        self._closing = True
+        for listener in self._listeners:
+            self.loop.remove_reader(listener)
+            listener.close()
+        for handshake in self._handshakes:
+            handshake.cancel()
+        for wire in list(self._wires):
+            wire.connection.goaway("server is shutting down")
+            if not wire.busy:
+                wire.close()
+        self._finish_closing()
+        if grace:
+            await asyncio.wait((self._closed,), timeout=grace)
+        tasks = [task for wire in self._wires for task in wire.end_calls()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=1.0)
+        for wire in list(self._wires):
+            wire.close()
+        self._finish_closing()
+
+    async def wait_closed(self) -> None:
+        """Returns when `close` is done and the last connection is gone."""
+        await asyncio.shield(self._closed)
+
+    def forget(self, wire: Wire) -> None:
+        self._wires.discard(wire)
+        self._finish_closing()
+
+    def _finish_closing(self) -> None:
+        if self._closing and not self._wires and not self._closed.done():
+            self._closed.set_result(None)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_BACKLOG):
+            try:
+                sock, _address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._log.error("accept failed error=%s", error)
+                self.loop.remove_reader(listener)
+                self.loop.call_later(_ACCEPT_PAUSE, self._accept_again, listener)
+                return
+            if self.connections >= self.limits.max_connections and not self._drop_idle():
+                sock.close()
+                continue
+            sock.setblocking(False)
+            task = self.loop.create_task(self._greet(sock))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    def _accept_again(self, listener: socket.socket) -> None:
+        if not self._closing:
+            self.loop.add_reader(listener, self._accept, listener)
+
+    def _drop_idle(self) -> bool:
+        """Make room: the connection without calls that was used longest ago goes."""
+        idle = [wire for wire in self._wires if not wire.busy and not wire.closing]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda wire: wire.last_used)
+        oldest.connection.fail(ErrorCode.NO_ERROR, "too many connections")
+        oldest.close()
+        self._wires.discard(oldest)
+        return True
+
+    async def _greet(self, sock: socket.socket) -> None:
+        wire = ServerWire(self, self._buffer)
+        try:
+            tls = self._tls() if callable(self._tls) else self._tls
+            await self.loop.connect_accepted_socket(
+                lambda: wire,
+                sock,
+                ssl=tls,
+                ssl_handshake_timeout=self.limits.handshake_timeout if tls is not None else None,
+            )
+        except OSError as error:
+            # A stranger, a port scan, an expired certificate: worth a line, not an alarm. TLS errors are OSErrors.
+            self._log.info("handshake failed error=%s", error)
+            sock.close()
+            return
+        if self._closing:
+            wire.abort()
+        elif not wire.closing:
+            self._wires.add(wire)
+
+
+async def serve(
+    handler: Handler,
+    *,
+    sock: socket.socket | None = None,
+    path: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    tls: Tls = None,
+    limits: Limits | None = None,
+    log: logging.Logger | None = None,
+) -> Server:
+    """Listen on a socket that is bound already, a Unix socket's path, or a host and port.
+
+    ``host`` None: all addresses, IPv6 and IPv4. A stale socket file at ``path`` is replaced. OSError when the address
+    cannot be had.
+    """
+    if sock is not None:
+        sock.listen(_BACKLOG)
+        listeners = [sock]
+    elif path is not None:
+        listeners = [_listen_unix(path)]
+    else:
+        listeners = [_listen_tcp(host, port or 0)]
+    return Server(handler, listeners, tls, limits or Limits(), log or logging.getLogger("rpc"))
+
+
+def _listen_unix(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        listener.bind(path)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen_tcp(host: str | None, port: int) -> socket.socket:
+    if host is None:
+        try:
+            return _bind_tcp(socket.AF_INET6, "::", port)
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+            return _bind_tcp(socket.AF_INET, "0.0.0.0", port)
+    return _bind_tcp(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
+
+
+def _bind_tcp(family: int, host: str, port: int) -> socket.socket:
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

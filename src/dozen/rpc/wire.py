@@ -1,0 +1,138 @@
+"""A `Connection` on an asyncio transport: reads, writes, back-pressure and the end.
+
+Both ends share this class. Reading goes through one buffer per server or channel instead of one per connection: asyncio
+asks for it, fills it and hands it over within one call, and the connection copies out what it keeps. Writing happens
+once per turn of the event loop, with everything that collected. When the transport says stop, output stays in the
+connection, where flow control and fairness apply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from dozen.rpc.connection import Accept, Connection
+from dozen.rpc.frames import ConnectionFault, ErrorCode
+from dozen.rpc.limits import Limits
+
+READ_SIZE = 64 * 1024
+# The transport asks us to stop at this many unsent bytes, and to go on at a quarter of it.
+_HIGH_WATER = 64 * 1024
+# How long a closing connection may take to hand over its last bytes.
+_LINGER = 5.0
+# A peer that vanished without a word is noticed after about 20 + 3 * 5 seconds by the kernel's own probes, and data
+# that nobody acknowledges after 30: HTTP/2 pings would do the same at a price, and gRPC servers punish frequent ones.
+_KEEP_IDLE, _KEEP_INTERVAL, _KEEP_COUNT, _USER_TIMEOUT_MS = 20, 5, 3, 30_000
+
+
+class Wire(asyncio.BufferedProtocol):
+    """``on_end`` is called once, when the transport is gone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        buffer: bytearray,
+        limits: Limits,
+        accept: Accept | None = None,
+        on_end: Callable[[Wire], None] | None = None,
+    ) -> None:
+        self.loop = loop
+        self.transport: asyncio.Transport | None = None
+        self.connection = Connection(limits=limits, on_output=self._schedule, clock=loop.time, accept=accept)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+        self._on_end = on_end
+        self._closing = False
+        self._linger: asyncio.TimerHandle | None = None
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.set_write_buffer_limits(high=_HIGH_WATER)
+        set_keepalive(transport.get_extra_info("socket"))
+        self.connection.start()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        connection = self.connection
+        connection.receive(self._view[:nbytes].tobytes())
+        if connection.fault is not None:
+            self.close()
+        else:
+            self.after_receive()
+
+    def after_receive(self) -> None:
+        """For a subclass that waits for what a peer may have changed."""
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self.connection.writable = False
+
+    def resume_writing(self) -> None:
+        self.connection.writable = True
+        self.flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        if self._linger is not None:
+            self._linger.cancel()
+        reason = f"connection lost: {exc}" if exc else "connection closed by the peer"
+        self.connection.lost(ConnectionFault(ErrorCode.NO_ERROR, reason))
+        if self._on_end is not None:
+            self._on_end(self)
+
+    # Ours
+
+    @property
+    def closing(self) -> bool:
+        return self._closing
+
+    def flush(self) -> None:
+        """Write what has collected, and what gets a turn because of it."""
+        connection = self.connection
+        transport = self.transport
+        if transport is None or self._closing:
+            return
+        while connection.writable:
+            data = connection.take()
+            if not data:
+                return
+            transport.write(data)
+            connection.pump()
+
+    def close(self) -> None:
+        """Write what has collected and close; cut off a peer that does not take it."""
+        if self._closing or self.transport is None:
+            return
+        self.transport.write(self.connection.take())
+        self._closing = True
+        self.connection.lost(ConnectionFault(ErrorCode.NO_ERROR, "connection closed"))
+        self.transport.close()
+        self._linger = self.loop.call_later(_LINGER, self.transport.abort)
+
+    def abort(self) -> None:
+        """Close without another byte."""
+        self._closing = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _schedule(self) -> None:
+        self.loop.call_soon(self.flush)
+
+
+def set_keepalive(sock: socket.socket | None) -> None:
+    """Have the kernel notice a TCP peer that vanished."""
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_IDLE)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEP_INTERVAL)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _KEEP_COUNT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
