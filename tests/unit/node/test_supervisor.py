@@ -1,0 +1,197 @@
+"""The supervisor: order of starting, health, restarts, stops, and what the API may do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from dozen.node.logs import Logs
+from dozen.node.process import Confinement, ExitStatus
+from dozen.node.services import supervisor as supervisor_module
+from dozen.node.services.definition import Condition, Health, Restart, Service, State
+from dozen.node.services.supervisor import ServiceError, ServiceRunner, Supervisor
+
+
+class FakeProcess:
+    """A program that runs until it is told to end."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+
+    @property
+    def running(self) -> bool:
+        return not self.ended.done()
+
+    async def wait(self) -> ExitStatus:
+        return await asyncio.shield(self.ended)
+
+    async def stop(self, number: int, *, grace: float) -> ExitStatus:
+        self.ended.set_result(ExitStatus(None, number))
+        return await self.wait()
+
+    def crash(self, code: int = 1) -> None:
+        self.ended.set_result(ExitStatus(code, None))
+
+
+class FakeMachine:
+    """What the supervisor asks of a machine."""
+
+    def __init__(self) -> None:
+        self.mode = "metal"
+        self.logs = Logs()
+        self.processes: list[FakeProcess] = []
+        self.started: list[str] = []
+        self.refuse = False
+
+    def spawn(self, argv: tuple[str, ...], confinement: Confinement, *, output: int) -> FakeProcess:
+        if self.refuse:
+            raise FileNotFoundError(2, "No such file", argv[0])
+        self.started.append(argv[0])
+        self.processes.append(FakeProcess(100 + len(self.processes)))
+        return self.processes[-1]
+
+    def service_changed(self, runner: ServiceRunner) -> None:
+        pass
+
+
+Scenario = Callable[[FakeMachine, Supervisor], Coroutine[Any, Any, None]]
+
+
+def run(services: tuple[Service, ...], scenario: Scenario) -> None:
+    async def whole() -> None:
+        machine = FakeMachine()
+        supervisor = Supervisor(machine, logging.getLogger("test"))  # type: ignore[arg-type]
+        supervisor.add(services)
+        async with asyncio.timeout(10):
+            await scenario(machine, supervisor)
+            await supervisor.stop_all()
+
+    asyncio.run(whole())
+
+
+def service(id: str, **more: Any) -> Service:
+    return Service(id=id, argv=(f"/bin/{id}",), confinement=Confinement(), **more)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "BACKOFF_FIRST", 0.001)
+    monkeypatch.setattr(supervisor_module, "CONDITION_PERIOD", 0.001)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+def test_a_service_starts_after_what_it_needs_is_healthy() -> None:
+    answers = {"good": False}
+
+    async def check(_: object) -> None:
+        if not answers["good"]:
+            raise ConnectionRefusedError("nobody listens")
+
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: supervisor.get("base").health.last_message == "nobody listens")
+        assert machine.started == ["/bin/base"]
+        assert supervisor.get("top").events[-1].message == "Waiting for service base"
+        answers["good"] = True
+        await until(lambda: supervisor.get("top").ready)
+        assert machine.started == ["/bin/base", "/bin/top"]
+
+    health = Health(check, first_after=0, period=0.001, starting_period=0.001)
+    run((service("top", needs=("base",)), service("base", health=health)), scenario)
+
+
+def test_a_condition_is_named_while_it_is_not_met() -> None:
+    met = {"yes": False}
+
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: supervisor.get("a").state is State.WAITING)
+        assert supervisor.get("a").events[-1].message == "Waiting for a disk"
+        met["yes"] = True
+        await until(lambda: supervisor.get("a").ready)
+
+    run((service("a", conditions=(Condition("a disk", lambda _: met["yes"]),)),), scenario)
+
+
+def test_a_service_that_dies_is_started_again() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        for count in range(1, 4):
+            await until(lambda count=count: len(machine.processes) == count and supervisor.get("a").ready)
+            machine.processes[-1].crash()
+            await until(lambda: not supervisor.get("a").ready)
+        await until(lambda: len(machine.processes) == 4)
+        assert any("exit code 1" in event.message for event in supervisor.get("a").events)
+
+    run((service("a"),), scenario)
+
+
+def test_a_service_that_runs_once_finishes() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: bool(machine.processes))
+        machine.processes[0].crash(0)
+        await until(lambda: supervisor.get("a").state is State.FINISHED)
+        assert len(machine.processes) == 1
+
+    run((service("a", restart=Restart.NEVER),), scenario)
+
+
+def test_a_program_that_is_missing_is_said_and_tried_again() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        machine.refuse = True
+        supervisor.start_all()
+        await until(lambda: any(event.state is State.FAILED for event in supervisor.get("a").events))
+        assert any("/bin/a" in event.message for event in supervisor.get("a").events)
+        machine.refuse = False
+        await until(lambda: supervisor.get("a").ready)
+
+    run((service("a"),), scenario)
+
+
+def test_an_unavailable_service_is_skipped_with_its_reason() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: supervisor.get("a").state is State.SKIPPED)
+        assert supervisor.get("a").events[-1].message == "no console here"
+        assert machine.started == []
+
+    run((service("a", unavailable=lambda _: "no console here"),), scenario)
+
+
+def test_stopping_goes_from_dependants_to_what_they_need() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: supervisor.get("top").ready)
+        order: list[str] = []
+        for process, name in zip(machine.processes, ("base", "top"), strict=True):
+            process.ended.add_done_callback(lambda _, name=name: order.append(name))
+        await supervisor.stop_all()
+        assert order == ["top", "base"]
+        assert {runner.state for runner in supervisor.list()} == {State.FINISHED}
+
+    run((service("top", needs=("base",)), service("base")), scenario)
+
+
+def test_only_permitted_operations_are_carried_out() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: len(machine.processes) == 2)
+        await supervisor.restart("kubelet")
+        await until(lambda: len(machine.processes) == 3)
+        with pytest.raises(ServiceError, match='service "apid" doesn\'t support restart operation via API'):
+            await supervisor.restart("apid")
+        with pytest.raises(ServiceError, match='service "kubelet" doesn\'t support stop operation via API'):
+            await supervisor.stop("kubelet")
+        with pytest.raises(ServiceError, match='service "etcd" is not registered'):
+            await supervisor.start("etcd")
+
+    run((service("kubelet", operations=frozenset(("start", "restart"))), service("apid")), scenario)
