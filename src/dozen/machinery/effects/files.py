@@ -14,6 +14,7 @@ class WriteFile(Effect):
     path: str
     content: str
     mode: int = 0o644
+    gid: int = 0
 
     def __str__(self) -> str:
         return f"write {self.path} ({len(self.content)} characters, mode {self.mode:o})"
