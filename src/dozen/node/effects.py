@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 from typing import TYPE_CHECKING
-
-from dozen.machinery.effects import files
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -15,20 +11,13 @@ if TYPE_CHECKING:
 
 async def run(machine: Machine, effect: object) -> None:
     """Do what the effect says. Raises whatever the machine answers, OSError most often."""
-    match effect:
-        case files.WriteFile():
-            write_file(effect)
-        case files.RemoveFile():
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(effect.path)
-        case _:
-            await _run_of_theme(machine, effect)
-
-
-async def _run_of_theme(machine: Machine, effect: object) -> None:
-    """The theme of an effect is the module that defines it; loading each runner when first needed keeps boot short."""
+    # The theme of an effect is the module that defines it; loading each runner when first needed keeps the boot short.
     theme = type(effect).__module__.rpartition(".")[2]
-    if theme == "network":
+    if theme == "files":
+        from dozen.linux import generated
+
+        generated.run(effect)  # type: ignore[arg-type]
+    elif theme == "network":
         from dozen.linux import network
 
         await network.run(effect)  # type: ignore[arg-type]
@@ -50,20 +39,3 @@ async def _run_of_theme(machine: Machine, effect: object) -> None:
         await mounts.run(effect, machine.run_program)  # type: ignore[arg-type]
     else:
         raise TypeError(f"no part of dozen.linux carries out {effect!r}")
-
-
-def write_file(effect: files.WriteFile) -> None:
-    """Write a whole file in one step: readers see the old text or the new one."""
-    os.makedirs(os.path.dirname(effect.path), exist_ok=True)
-    draft = f"{effect.path}.new"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        data = effect.content.encode()
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fchmod(descriptor, effect.mode)
-        if effect.gid:
-            os.fchown(descriptor, 0, effect.gid)
-    finally:
-        os.close(descriptor)
-    os.replace(draft, effect.path)
