@@ -131,7 +131,7 @@ def plain_value(text: str) -> str | int | float | bool | None:
     number = read_integer(text)
     if number is not None:
         return number
-    if text.strip("0123456789+-.eE") == "" and any(c.isdigit() for c in text):
+    if not text.strip("0123456789+-.eE") and not {".", "e", "E"}.isdisjoint(text):
         try:
             return float(text)
         except ValueError:

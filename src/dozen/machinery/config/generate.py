@@ -29,6 +29,9 @@ class Bundle(msgspec.Struct, frozen=True):
     talosconfig: str
     secrets: Secrets
 
+    def __repr__(self) -> str:
+        return f"<Bundle of cluster {self.secrets.cluster_id}>"
+
 
 def generate(
     cluster_name: str,

@@ -104,8 +104,9 @@ def parse(text: str, source: str = "secrets") -> Secrets:
         return value
 
     def pem(*path: str) -> str:
+        text = find(*path)
         try:
-            return base64.b64decode(find(*path), validate=True).decode()
+            return base64.b64decode(text, validate=True).decode()
         except ValueError:
             raise SecretsError(f"{source}: {'.'.join(path)}: expected PEM text in base64") from None
 
