@@ -331,27 +331,30 @@ static bool library_is_sealed(const char *name)
 	return false;
 }
 
+static void *(*libc_dlopen)(const char *, int);
+static char *(*libc_dlerror)(void);
+
+/* Both at once and early: looking a symbol up forgets the error that dlerror() is about to be asked for. */
+__attribute__((constructor)) static void find_libc(void)
+{
+	*(void **)&libc_dlopen = dlsym(RTLD_NEXT, "dlopen");
+	*(void **)&libc_dlerror = dlsym(RTLD_NEXT, "dlerror");
+}
+
 __attribute__((visibility("default"))) void *dlopen(const char *name, int mode)
 {
-	static void *(*next)(const char *, int);
-	if (next == NULL)
-		*(void **)&next = dlsym(RTLD_NEXT, "dlopen");
-	if (name == NULL || library_is_sealed(name)) {
-		refusal[0] = '\0';
-		return next(name, mode);
-	}
+	refusal[0] = '\0';
+	if (name == NULL || library_is_sealed(name))
+		return libc_dlopen(name, mode);
 	snprintf(refusal, sizeof refusal, "sealed: %s is not a library of the read-only image", name);
 	return NULL;
 }
 
 __attribute__((visibility("default"))) char *dlerror(void)
 {
-	static char *(*next)(void);
 	static _Thread_local char told[sizeof refusal];
-	if (next == NULL)
-		*(void **)&next = dlsym(RTLD_NEXT, "dlerror");
 	if (refusal[0] == '\0')
-		return next();
+		return libc_dlerror();
 	memcpy(told, refusal, sizeof told);
 	refusal[0] = '\0';
 	return told;

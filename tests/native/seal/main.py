@@ -1,0 +1,252 @@
+"""Stands in for dozen.node.main in the tests of the seal: does what its first argument names and prints the outcome.
+
+Each attack is code that is already inside, trying to get more code in from /var. ``refused: …`` is the good answer,
+``came in`` the bad one. The files in /var are made by the test (`tests/native/sealed_tree.py`).
+"""
+
+# ruff: noqa: T201, BLE001, PT017 -- printing is how this program answers, and pytest is not there to help
+import os
+import sys
+
+EVIL = "/var/evil"
+
+
+def change_search_path():
+    sys.path.insert(0, "/var")
+    import evil  # noqa: F401
+
+
+def change_working_directory():
+    os.chdir("/var")
+    sys.path.append("")
+    import evil  # noqa: F401
+
+
+def load_source():
+    from importlib.machinery import SourceFileLoader
+
+    SourceFileLoader("evil", EVIL + ".py").load_module()
+
+
+def load_bytecode():
+    from importlib.machinery import SourcelessFileLoader
+
+    SourcelessFileLoader("evil", EVIL + ".pyc").load_module()
+
+
+def load_extension():
+    from importlib.machinery import ExtensionFileLoader, ModuleSpec
+
+    loader = ExtensionFileLoader("probe", "/var/probe.so")
+    loader.create_module(ModuleSpec("probe", loader, origin="/var/probe.so"))
+
+
+def open_library_directly():
+    import probe
+
+    probe.dlopen("/var/probe.so")
+
+
+def open_library_through_a_link():
+    import probe
+
+    probe.dlopen("/usr/lib/dozen/../../../var/probe.so")
+
+
+def open_library_through_a_descriptor():
+    import probe
+
+    descriptor = os.open("/var/probe.so", os.O_RDONLY)
+    probe.dlopen(f"/proc/self/fd/{descriptor}")
+
+
+def unmarshal():
+    import marshal
+
+    with open(EVIL + ".pyc", "rb") as stream:
+        exec(marshal.loads(stream.read()[16:]))
+
+
+def unmarshal_stream():
+    import marshal
+
+    with open(EVIL + ".pyc", "rb") as stream:
+        stream.seek(16)
+        exec(marshal.load(stream))
+
+
+def execute_text():
+    with open(EVIL + ".py") as stream:
+        exec(stream.read())
+
+
+def evaluate_text():
+    eval("print('came in')")
+
+
+def compile_text():
+    exec(compile("print('came in')", "<string>", "exec"))
+
+
+def make_code():
+    exec(make_code.__code__.replace(co_names=("print",)))
+
+
+def use_ctypes():
+    import ctypes
+
+    ctypes.CDLL("/var/probe.so")
+
+
+def unpickle():
+    import pickle
+
+    pickle.loads(b"cos\nsystem\n(S'true'\ntR.")
+
+
+def run_path():
+    import runpy
+
+    runpy.run_path(EVIL + ".py")
+
+
+def import_from_zip():
+    import zipimport
+
+    zipimport.zipimporter("/var/evil.zip").load_module("evil")
+
+
+def prompt():
+    import code
+
+    code.InteractiveInterpreter().runsource("print('came in')\n")
+
+
+def write_into_the_image():
+    with open("/usr/lib/dozen/evil.py", "w") as stream:
+        stream.write("print('came in')")
+
+
+def abuse_frozen_modules():
+    import _imp
+
+    with open(EVIL + ".pyc", "rb") as stream:
+        exec(_imp.get_frozen_object("evil", stream.read()[16:]))
+
+
+def attempt(attack):
+    try:
+        attack()
+    except BaseException as error:
+        print(f"refused: {type(error).__name__}: {error}")
+        return 0
+    print("came in")
+    return 1
+
+
+def describe(argv):
+    """What the interpreter was configured with, for the tests of arguments and variables."""
+    import json
+
+    about = {
+        "argv": argv,
+        "path": sys.path,
+        "environment": dict(os.environ),
+        "flags": {
+            name: getattr(sys.flags, name) for name in ("isolated", "no_site", "safe_path", "utf8_mode", "inspect")
+        },
+        "modules": sorted(sys.modules),
+    }
+    print(json.dumps(about))
+    return 0
+
+
+def use_language(_argv):
+    """The parts of the language and the library that need text to become code, and must go on working."""
+    import ast
+    import asyncio
+    import collections
+    import dataclasses
+    import enum
+    import typing
+
+    point = collections.namedtuple("point", "x y")
+
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Pair:
+        left: "int"
+        right: int = 2
+
+    class Colour(enum.IntFlag):
+        RED = 1
+        BLUE = 2
+
+    async def answer():
+        await asyncio.sleep(0)
+        return ast.literal_eval("[1, 2]")
+
+    print(point(1, 2), Pair(1), typing.get_type_hints(Pair), Colour(3), asyncio.run(answer()))
+    return 0
+
+
+def show_status(argv):
+    """What wrapperd left: the files named, the environment, open descriptors."""
+    for path in argv:
+        with open(path) as stream:
+            print(stream.read(), end="")
+    print("descriptors", sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1])
+    return 0
+
+
+def use_system_calls(_argv):
+    import _dozen
+
+    reader, writer = os.pipe()
+    pid, pidfd = _dozen.spawn(["/sbin/apid", "describe"], stdout=writer, env=["PYTHONINSPECT=1"])
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        said = stream.read()
+    assert os.waitid(os.P_PIDFD, pidfd, os.WEXITED).si_pid == pid
+    assert b'"inspect": 0' in said, said
+    try:
+        _dozen.spawn(["/sbin/none"])
+    except FileNotFoundError as error:
+        assert error.filename == "/sbin/none"
+    try:
+        _dozen.mount("none", "/nowhere", "tmpfs")
+    except FileNotFoundError as error:
+        assert error.filename == "/nowhere"
+    _dozen.mount("tmpfs", "/tmp", "tmpfs", 2, "size=1m")
+    assert os.statvfs("/tmp").f_flag & os.ST_NOSUID
+    _dozen.umount("/tmp")
+    _dozen.sethostname("sealed")
+    assert os.uname().nodename == "sealed"
+    assert _dozen.adjtimex()["tick"] > 0
+    _dozen.set_process_name("tested")
+    with open("/proc/self/comm") as stream:
+        assert stream.read() == "tested\n"
+    print("fine")
+    return 0
+
+
+def import_after_remount(_argv):
+    import _dozen
+
+    # MS_REMOUNT | MS_BIND, without MS_RDONLY
+    _dozen.mount(None, "/", None, 32 | 4096)
+    return attempt(lambda: __import__("late"))
+
+
+def exit_with(argv):
+    return int(argv[0])
+
+
+def main(name, argv):
+    if not argv:
+        raise LookupError(f"{name} was not told what to do")
+    if argv[0] == "attack":
+        return attempt(globals()[argv[1]])
+    if argv[0] == "name":
+        print(name)
+        return 0
+    return globals()[argv[0]](argv[1:])

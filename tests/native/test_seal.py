@@ -1,0 +1,170 @@
+"""Tries to make the interpreter of /sbin/init run code that is not the image's, from outside and from within."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from dozen.compose import toolroot
+from native.sealed_tree import SealedTree, build_tree
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes mount namespaces and device nodes")
+
+ATTACKS = (
+    "change_search_path",
+    "change_working_directory",
+    "load_source",
+    "load_bytecode",
+    "load_extension",
+    "open_library_directly",
+    "open_library_through_a_link",
+    "open_library_through_a_descriptor",
+    "unmarshal",
+    "unmarshal_stream",
+    "execute_text",
+    "evaluate_text",
+    "compile_text",
+    "make_code",
+    "use_ctypes",
+    "unpickle",
+    "run_path",
+    "import_from_zip",
+    "prompt",
+    "write_into_the_image",
+    "abuse_frozen_modules",
+)
+
+ARGUMENTS = (
+    ["-c", "print('came in')"],
+    ["-m", "evil"],
+    ["-i"],
+    ["-"],
+    ["/var/evil.py"],
+    ["-X", "importtime", "--help"],
+)
+
+VARIABLES = (
+    {"PYTHONPATH": "/var"},
+    {"PYTHONHOME": "/var"},
+    {"PYTHONSTARTUP": "/var/evil.py", "PYTHONINSPECT": "1"},
+    {"PYTHONUSERBASE": "/var", "HOME": "/var"},
+    {"PYTHONPLATLIBDIR": "/var", "PYTHONEXECUTABLE": "/var/python"},
+    {"OPENSSL_CONF": "/var/openssl.cnf", "OPENSSL_MODULES": "/var"},
+)
+
+# Runs a file the way an ordinary interpreter would that finds it on its path.
+FALL = "import runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[1], run_name='evil') if not \
+sys.argv[1].endswith('zip') else __import__('evil')"
+
+# /usr/lib becomes a file system that has all that a start needs, but in which our directory is a link to /var.
+REPLACE_BY_LINK = """
+cp -a "$root/usr/lib/x86_64-linux-gnu" "$root/dev/keep"
+mount -t tmpfs -o mode=0755 tmpfs "$root/usr/lib"
+mv "$root/dev/keep" "$root/usr/lib/x86_64-linux-gnu"
+mkdir -p "$root/usr/lib/python3.13/lib-dynload"
+ln -s /var "$root/usr/lib/dozen"
+mount -o remount,ro "$root/usr/lib"
+"""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> SealedTree:
+    return build_tree(tmp_path_factory.mktemp("seal"))
+
+
+def describe(tree: SealedTree, *argv: str, **options: object) -> dict[str, object]:
+    done = tree.run(["/sbin/apid", "describe", *argv], **options)  # type: ignore[arg-type]
+    assert done.returncode == 0, done.stderr
+    assert b"came in" not in done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_code_from_a_writable_place_is_refused(tree: SealedTree, attack: str) -> None:
+    done = tree.run(["/sbin/apid", "attack", attack])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(b"refused: "), done.stdout
+    assert b"came in" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("trap", ["evil.py", "evil.pyc", "evil.zip"])
+def test_an_ordinary_interpreter_falls_for_the_traps(tree: SealedTree, trap: str) -> None:
+    """So that a refusal above means something."""
+    said = toolroot.ensure().run(["python3.13", "-c", FALL, f"/tmp/var/{trap}"], {tree.var: "/tmp/var"})
+    assert b"came in" in said
+
+
+@pytest.mark.parametrize("words", ARGUMENTS, ids=lambda words: words[0])
+def test_arguments_reach_the_program_and_never_the_interpreter(tree: SealedTree, words: list[str]) -> None:
+    about = describe(tree, *words)
+    assert about["argv"] == words
+    assert about["path"] == ["/usr/lib/dozen", "/usr/lib/python3.13", "/usr/lib/python3.13/lib-dynload"]
+    assert about["flags"] == {"isolated": 1, "no_site": 1, "safe_path": True, "utf8_mode": 1, "inspect": 0}
+
+
+def test_a_script_on_standard_input_is_not_read(tree: SealedTree) -> None:
+    done = tree.run(["/sbin/apid", "describe"], stdin=b"print('came in')\n")
+    assert done.returncode == 0
+    assert b"came in" not in done.stdout
+
+
+@pytest.mark.parametrize("variables", VARIABLES, ids=lambda variables: min(variables))
+def test_variables_change_nothing(tree: SealedTree, variables: dict[str, str]) -> None:
+    plain, tried = describe(tree), describe(tree, environment=variables)
+    assert tried == plain
+    assert tried["environment"] == {"PATH": "/bin:/sbin", "TERM": "linux"}
+    assert not {"site", "sitecustomize", "usercustomize"} & set(tried["modules"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("variable", ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES"])
+def test_a_start_with_a_steered_linker_is_refused(tree: SealedTree, variable: str) -> None:
+    done = tree.run(["/sbin/apid", "describe"], environment={variable: "/nothing"})
+    assert done.returncode == 1
+    assert b"refused: started with variables that steer the dynamic linker" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ('mount -o remount,bind,rw "$root"', "/, where code is loaded from, is refused: not mounted read-only"),
+        (
+            'mount -t tmpfs -o mode=0755 tmpfs "$root/usr/lib/dozen"',
+            "/usr/lib/dozen, where code is loaded from, is refused: not mounted read-only",
+        ),
+        (
+            'mount -t tmpfs -o mode=0777 tmpfs "$root/usr/lib/python3.13"',
+            "/usr/lib/python3.13, where code is loaded from, is refused: writable by others than root",
+        ),
+        (
+            'mount -t tmpfs -o mode=0755,uid=1000 tmpfs "$root/usr/lib/python3.13/lib-dynload"',
+            "/usr/lib/python3.13/lib-dynload, where code is loaded from, is refused: not owned by root",
+        ),
+        (REPLACE_BY_LINK, "/usr/lib/dozen, where code is loaded from, is refused: not a real directory"),
+    ],
+    ids=["root", "ours", "stdlib", "extensions", "link"],
+)
+def test_a_writable_or_replaced_search_path_is_refused(tree: SealedTree, before: str, reason: str) -> None:
+    done = tree.run(["/sbin/apid", "describe"], before=before)
+    assert done.returncode == 1, done.stdout
+    assert reason in done.stderr.decode()
+
+
+def test_a_module_swapped_while_it_runs_is_refused(tree: SealedTree) -> None:
+    """The read-only check is made for each file when it is read, not only at the start."""
+    done = tree.run(["/sbin/apid", "import_after_remount"], namespaces=("--uts",))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith(b"refused: ImportError: sealed: /usr/lib/dozen/late.pyc is not a file of root's")
+
+
+def test_the_language_still_works(tree: SealedTree) -> None:
+    done = tree.run(["/sbin/apid", "use_language"])
+    assert done.returncode == 0, done.stderr
+    assert b"point(x=1, y=2)" in done.stdout
+    assert b"[1, 2]" in done.stdout
+
+
+def test_the_built_in_system_calls_work_and_fail_with_the_file_named(tree: SealedTree) -> None:
+    done = tree.run(["/sbin/apid", "use_system_calls"])
+    assert (done.returncode, done.stdout) == (0, b"fine\n"), done.stderr
