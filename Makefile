@@ -9,10 +9,14 @@ DEV := PYTHONPATH=src build/venv-dev/bin/python
 SOURCES := src tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test check unit lint fmt bench lock clean
+.PHONY: help image up down test check unit lint fmt bench lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+image: ## compose the image into build/PROFILE
+	@setup/prepare host
+	@PYTHONPATH=src build/venv-host/bin/python -m dozen.compose build --profile "$(PROFILE)" --out "build/$(PROFILE)"
 
 up: ## compose the image, boot a node, wait for its API and show what is in it
 	@setup/prepare host

@@ -122,7 +122,6 @@ async def measure_debian(machine: Machine, clock: Clock) -> None:
 def debian_spec(kernel: Path, initramfs: Path, disk: Path, throwaway: bool) -> MachineSpec:
     """The Debian system with the same emulator flags; its root is the first disk instead of a read-only image."""
     image = BootImage(
-        folder=disk.parent,
         kernel=kernel,
         initramfs=initramfs,
         rootfs=None,

@@ -8,7 +8,6 @@ and prints nothing: who asked decides how that looks.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+
+from dozen.compose.errors import ComposeError
+from dozen.compose.image import read_image
 
 
 class ProviderError(Exception):
@@ -85,49 +87,29 @@ def reported(name: str, report: Report) -> Iterator[OpenStep]:
 
 @dataclass(frozen=True, slots=True)
 class BootImage:
-    """The files that a machine starts from, as the composer left them in one folder."""
+    """The files that a machine starts from. ``identity`` changes whenever any of them does: a machine that was made
+    from another one is out of date. ``tree`` is the root file system as files, for a node without a machine."""
 
-    folder: Path
     kernel: Path
     initramfs: Path
     rootfs: Path | None
     cmdline: str
     identity: str
-    """Changes whenever any of the files does; a machine made from another identity is out of date."""
+    tree: Path | None = None
 
     @classmethod
     def load(cls, folder: Path) -> BootImage:
-        """Reads ``image.json``. Raises ProviderError when the folder holds no complete image."""
-        described = folder / "image.json"
-        compose = f"compose one first: python -m dozen.compose build --out {folder}"
+        """What the composer left in ``folder``. Raises ProviderError when that is no complete image."""
         try:
-            text = described.read_text()
-            facts = json.loads(text)
-            files = facts["files"]
-            kernel = _file(folder, files, "vmlinux", "vmlinuz")
-            image = cls(
-                folder=folder,
-                kernel=kernel,
-                initramfs=_file(folder, files, "initramfs.cpio.zst", "initramfs.cpio"),
-                rootfs=_file(folder, files, "rootfs.img"),
-                cmdline=facts["cmdline"],
-                identity=hashlib.sha256(text.encode()).hexdigest()[:16],
-            )
-        except FileNotFoundError as error:
-            raise ProviderError(f"{folder} holds no image: {error.filename} is missing", compose) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ProviderError(f"{described} cannot be understood: {error!r}", compose) from error
-        return image
-
-
-def _file(folder: Path, files: dict[str, object], *names: str) -> Path:
-    """The first of ``names`` that the image has."""
-    for name in names:
-        if name in files:
-            path = folder / name
-            path.stat()
-            return path.resolve()
-    raise KeyError(names[0])
+            image = read_image(folder)
+        except ComposeError as error:
+            raise ProviderError(str(error)) from error
+        if not image.is_whole():
+            raise ProviderError(f"the image in {folder} is not complete", "build it again with `make image`")
+        parts = (image.vmlinux, image.initramfs, image.rootfs)
+        kernel, initramfs, rootfs = (image.path(part).resolve() for part in parts)
+        identity = hashlib.sha256(" ".join([image.cmdline, *(part.sha256 for part in parts)]).encode())
+        return cls(kernel, initramfs, rootfs, image.cmdline, identity.hexdigest()[:16], image.tree.resolve())
 
 
 @dataclass(frozen=True, slots=True)

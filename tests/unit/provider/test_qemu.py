@@ -23,7 +23,6 @@ from dozen.provider.qemu import (
 )
 
 IMAGE = BootImage(
-    folder=Path("/i"),
     kernel=Path("/i/vmlinux"),
     initramfs=Path("/i/initramfs.cpio"),
     rootfs=Path("/i/root,fs.img"),
