@@ -1,0 +1,46 @@
+"""Why a method of the API is not served: a caller is told what is missing rather than that something is unknown."""
+
+from __future__ import annotations
+
+_ETCD = "this node runs no etcd"
+_KUBERNETES = "this node runs no Kubernetes yet"
+_INSTALL = "this system cannot be installed to a disk or upgraded in place yet"
+_CONFIGURATION = "the configuration is given when the machine is started and cannot be changed over the API yet"
+
+# Whole services first; a method's own reason goes before its service's.
+_SERVICES = {
+    "machine.LifecycleService": _INSTALL,
+    "machine.LVMService": "volumes cannot be removed over the API yet",
+    "machine.MDService": "the kernel of this image has no software RAID",
+    "storage.StorageService": "disks are listed as resources (Disks.block.talos.dev); this older call is not served",
+    "inspect.InspectService": "the graph of controllers cannot be asked for over the API yet",
+    "cluster.ClusterService": _KUBERNETES,
+    "securityapi.SecurityService": "certificates are issued by trustd on control plane nodes, on port 50001",
+    "signerapi.SignerService": "signing for secure boot is a service of whoever builds images, not of a node",
+}
+_METHODS = {
+    "ApplyConfiguration": _CONFIGURATION,
+    "Bootstrap": _ETCD,
+    "GenerateClientConfiguration": "this node does not hold the key of the machine authority for clients",
+    "ImageList": "use machine.ImageService/List",
+    "ImagePull": "images cannot be pulled yet: import one with machine.ImageService/Import",
+    "Kubeconfig": _KUBERNETES,
+    "Netstat": "sockets cannot be listed over the API yet",
+    "PacketCapture": "frames cannot be captured over the API yet",
+    "Pull": "images cannot be pulled yet: import one with machine.ImageService/Import",
+    "Reset": "disks cannot be wiped over the API yet",
+    "Restart": _KUBERNETES,
+    "Rollback": _INSTALL,
+    "Upgrade": _INSTALL,
+    "Verify": "signatures of images cannot be verified yet",
+}
+
+
+def explain(path: str) -> str:
+    """One sentence for the method at ``/package.Service/Method``."""
+    service, _, method = path.removeprefix("/").partition("/")
+    if service in ("machine.MachineService", "machine.ImageService"):
+        reason = _ETCD if method.startswith("Etcd") else _METHODS.get(method)
+    else:
+        reason = _SERVICES.get(service)
+    return f"{method} is not served: {reason}" if reason else f"this system knows no method {path}"

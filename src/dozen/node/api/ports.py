@@ -1,0 +1,154 @@
+"""What the handlers ask of the machine they speak for. `dozen.node.machine.Machine` offers it; tests bring a
+stand-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Protocol
+
+
+class VersionInfo(Protocol):
+    """A build: ``tag`` is a semantic version with a leading ``v``, ``arch`` in Go's words."""
+
+    @property
+    def tag(self) -> str: ...
+    @property
+    def sha(self) -> str: ...
+    @property
+    def built(self) -> str: ...
+    @property
+    def os(self) -> str: ...
+    @property
+    def arch(self) -> str: ...
+
+
+class PlatformInfo(Protocol):
+    """Where the machine runs; ``mode`` is metal, cloud or container."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+
+
+class ServiceEvent(Protocol):
+    """A change of state; ``timestamp`` in seconds since the epoch."""
+
+    @property
+    def message(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def timestamp(self) -> float: ...
+
+
+class ServiceHealth(Protocol):
+    """The outcome of the last health check; ``last_change`` in seconds since the epoch, 0 for never."""
+
+    @property
+    def unknown(self) -> bool: ...
+    @property
+    def healthy(self) -> bool: ...
+    @property
+    def last_message(self) -> str: ...
+    @property
+    def last_change(self) -> float: ...
+
+
+class Service(Protocol):
+    """A service as its supervisor sees it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def events(self) -> Iterable[ServiceEvent]: ...
+    @property
+    def health(self) -> ServiceHealth: ...
+
+
+class Services(Protocol):
+    """The supervisor. The three verbs raise `dozen.node.services.supervisor.ServiceError` with a text for the
+    caller.
+    """
+
+    def list(self) -> Sequence[Service]: ...
+    async def start(self, id: str) -> None: ...
+    async def stop(self, id: str) -> None: ...
+    async def restart(self, id: str) -> None: ...
+
+
+class LogBuffer(Protocol):
+    """One log; a negative number of lines means all that are kept."""
+
+    def tail(self, lines: int) -> bytes: ...
+    def follow(self, lines: int) -> AsyncIterator[bytes]: ...
+
+
+class Logs(Protocol):
+    """Every log of the node; ``get`` raises KeyError."""
+
+    def ids(self) -> Sequence[str]: ...
+    def get(self, id: str) -> LogBuffer: ...
+
+
+class Event(Protocol):
+    """Something that happened; ``data`` is the encoded payload."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def actor_id(self) -> str: ...
+    @property
+    def type_url(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+
+
+class Events(Protocol):
+    """The node's history of events. ``subscribe`` gives the past that is asked for, then what comes, without a gap."""
+
+    def new_id(self) -> str: ...
+    def subscribe(
+        self, *, tail: int = 0, since_id: str = "", since_seconds: float = 0.0, actor_id: str = ""
+    ) -> AsyncIterator[Event]: ...
+
+
+class Meta(Protocol):
+    """Values that outlive upgrades. ``delete`` says whether there was one. All raise OSError without a place to keep
+    them.
+    """
+
+    async def set(self, key: int, value: bytes) -> None: ...
+    async def delete(self, key: int) -> bool: ...
+
+
+class Machine(Protocol):
+    """The node. ``config`` is None until the machine has one."""
+
+    @property
+    def version(self) -> VersionInfo: ...
+    @property
+    def platform(self) -> PlatformInfo: ...
+    @property
+    def config(self) -> object | None: ...
+    @property
+    def services(self) -> Services: ...
+    @property
+    def logs(self) -> Logs: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def meta(self) -> Meta: ...
+    @property
+    def time_servers(self) -> Sequence[str]: ...
+
+    async def ask_time(self, server: str) -> float:
+        """A time server's time, in seconds since the epoch. Raises OSError and TimeoutError."""
+        ...
+
+    def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
+        """Begin a ``reboot`` or ``shutdown``; False when one has begun already."""
+        ...
