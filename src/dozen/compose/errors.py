@@ -37,4 +37,8 @@ class BudgetError(ComposeError):
 
 
 class ToolError(ComposeError):
-    """A program of the toolroot failed; the message carries its last words."""
+    """A program of the toolroot failed; ``said`` are its last words."""
+
+    def __init__(self, message: str, said: str) -> None:
+        self.said = said
+        super().__init__(f"{message}: {said}")

@@ -93,7 +93,8 @@ class ToolRoot:
         done = subprocess.run(command, input=input, capture_output=True, check=False)
         if done.returncode != 0:
             said = (done.stderr + done.stdout).decode(errors="replace").strip()[-3000:]
-            raise ToolError(f"`{shlex.join(argv)}` failed in the toolroot {self.path} ({done.returncode}): {said}")
+            name = shlex.join(argv) if len(argv) < 40 else argv[0]
+            raise ToolError(f"`{name}` failed in the toolroot {self.path} ({done.returncode})", said)
         return done.stdout
 
 

@@ -1,0 +1,225 @@
+"""Builds an image: recipes and lock in, bootable files out. Reads top to bottom.
+
+Every step's result is named by the hash of its inputs and kept, so a build does only what changed; a build whose inputs
+are all the same as the last one's does nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from dozen import __version__
+from dozen.compose import launcher, packages, toolroot
+from dozen.compose.boot_files import extract_vmlinux, make_initramfs
+from dozen.compose.budget import check_budget
+from dozen.compose.cache import hash_file, hash_sources, stage_key, write_whole
+from dozen.compose.closure import add_libraries
+from dozen.compose.console import Console
+from dozen.compose.contents import Sources, add_recipe
+from dozen.compose.errors import ComposeError
+from dozen.compose.filesystems import Profile, lay_out, make_image
+from dozen.compose.image import FORMAT, Image, describe_file, read_image, write_image
+from dozen.compose.kernel_modules import Kernel, add_kernel
+from dozen.compose.licences import add_licences
+from dozen.compose.lock import Lock
+from dozen.compose.manifest import Manifest, add_manifest, encode_manifest
+from dozen.compose.objects import get_object, object_path
+from dozen.compose.protos import ensure_descriptors
+from dozen.compose.python_files import add_python
+from dozen.compose.recipes import Recipes, load_recipes
+from dozen.compose.sbom import make_sbom
+from dozen.compose.tree import Entry, Tree
+from dozen.compose.unpack import is_complete, listing_path, unpack_package
+from dozen.compose.wheels import Wheel, obtain_wheels
+
+FILESYSTEMS: dict[Profile, str] = {"dev": "erofs", "release": "squashfs"}
+CMDLINE = "console=ttyS0 panic=10 printk.devkmsg=on dozen.root=/dev/vda"
+
+
+@dataclass(slots=True)
+class Context:
+    """One build: its inputs, and what the steps have made so far."""
+
+    profile: Profile
+    out: Path
+    console: Console
+    project: Path
+    recipes: Recipes
+    lock: Lock
+    key: str
+
+
+def build_image(profile: Profile = "dev", out: Path | None = None, console: Console | None = None) -> Image:
+    """Compose an image into ``out`` (default ``build/PROFILE`` of the checkout).
+
+    Raises ComposeError, whose text says what is wrong and what to do.
+    """
+    console = console or Console()
+    project = packages.project_root()
+    out = (out or project / "build" / profile).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with alone_in(out):
+        ensure_descriptors()
+        recipes = load_recipes(project / "recipes")
+        key = input_key(project, recipes, profile)
+        known = unchanged_image(out, key)
+        if known is not None:
+            console.say(f"image: nothing changed, {known.rootfs.name} is {known.rootfs.size / 1e6:.1f} MB")
+            return known
+        return compose(Context(profile, out, console, project, recipes, packages.project_lock(), key))
+
+
+def compose(context: Context) -> Image:
+    """All steps, in order."""
+    start = time.monotonic()
+    tools = prepare_tools(context)
+    sources = gather_sources(context, tools)
+    wheels = obtain_wheels(context.recipes.root / "python" / "node.txt", context.console)
+    tree, kernel = make_tree(context, sources, wheels, tools)
+    check_budget(tree, read_start)
+    manifest = add_manifest(tree, context.lock)
+    write_root(context, tree, tools)
+    write_boot_files(context, kernel)
+    write_papers(context, manifest, wheels)
+    image = write_image(describe(context, manifest, kernel), context.out)
+    seconds = time.monotonic() - start
+    context.console.say(
+        f"image: {manifest.binaries} binaries under {manifest.names} names, {len(manifest.files)} paths, "
+        f"{image.rootfs.name} {image.rootfs.size / 1e6:.1f} MB, in {seconds:.1f} s"
+    )
+    return image
+
+
+def input_key(project: Path, recipes: Recipes, profile: Profile) -> str:
+    """The hash of everything that an image is made from."""
+    lock = packages.lock_path()
+    replaced = packages.replaced_path(lock)
+    source = project / "src" / "dozen"
+    rooms = sorted({room for recipe in recipes.all if recipe.own for room in recipe.own.rooms})
+    return stage_key(
+        *("image", profile, __version__, recipes.key, CMDLINE),
+        hash_file(replaced) if replaced.exists() else hash_file(lock),
+        hash_file(source / "machinery" / "api.binpb"),
+        hash_sources(source / "compose", ("*.py",)),
+        hash_sources(project / "launcher", ("*.c", "*.h")),
+        *(hash_sources(source / room, ("**/*.py",)) for room in rooms),
+    )
+
+
+def unchanged_image(out: Path, key: str) -> Image | None:
+    """The image of the last build, if its inputs were the same and it is all there."""
+    try:
+        image = read_image(out)
+    except ComposeError:
+        return None
+    return image if image.key == key and image.is_whole() else None
+
+
+def prepare_tools(context: Context) -> toolroot.ToolRoot:
+    strict = context.profile == "release"
+    context.lock = packages.obtain(context.lock, "toolroot", context.console, strict=strict)
+    context.lock = packages.obtain(context.lock, "image", context.console, strict=strict)
+    return toolroot.ensure(context.lock, context.console)
+
+
+def gather_sources(context: Context, tools: toolroot.ToolRoot) -> Sources:
+    """Unpack packages and compile the launcher."""
+    found = {}
+    for pin in context.lock.image:
+        package = unpack_package(pin)
+        if not is_complete(package):
+            listing_path(pin.sha256).unlink()
+            package = unpack_package(pin)
+        found[pin.name] = package
+        if pin.follows:
+            found[pin.follows] = package
+    launcher.build(tools, context.out / "launcher")
+    return Sources(context.recipes, found, context.out / "launcher", context.project)
+
+
+def make_tree(context: Context, sources: Sources, wheels: list[Wheel], tools: toolroot.ToolRoot) -> tuple[Tree, Kernel]:
+    """Everything that goes into the root file system, except the manifest about it."""
+    tree = Tree()
+    for recipe in context.recipes.all:
+        add_recipe(tree, recipe, sources)
+    kernel = add_kernel(tree, sources, tools)
+    add_python(tree, sources, wheels, tools)
+    add_libraries(tree, sources)
+    add_licences(tree, sources, wheels)
+    return tree, kernel
+
+
+def read_start(entry: Entry) -> bytes:
+    with object_path(entry.sha256).open("rb") as stream:
+        return stream.read(2)
+
+
+def write_root(context: Context, tree: Tree, tools: toolroot.ToolRoot) -> None:
+    """The root file system as an image, and as files."""
+    identity = stage_key(msgspec.json.encode([(entry.path, entry.mode, entry.sha256) for entry in tree.sorted()]))
+    make_image(tree, context.lock.epoch, identity, context.profile, tools, context.out / "rootfs.img")
+    lay_out(tree, context.out / "rootfs")
+
+
+def write_boot_files(context: Context, kernel: Kernel) -> None:
+    vmlinuz = get_object(kernel.vmlinuz.sha256)
+    initramfs = make_initramfs(context.out / "launcher" / "stage1", kernel, context.lock.epoch)
+    write_if_other(context.out / "vmlinuz", vmlinuz)
+    write_if_other(context.out / "initramfs.cpio", initramfs)
+    kept = context.out / ".vmlinux"
+    if not kept.exists() or kept.read_text() != kernel.vmlinuz.sha256 or not (context.out / "vmlinux").exists():
+        write_whole(context.out / "vmlinux", extract_vmlinux(vmlinuz, kernel.vmlinuz.path))
+        kept.write_text(kernel.vmlinuz.sha256)
+
+
+def write_if_other(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        write_whole(path, data)
+
+
+def write_papers(context: Context, manifest: Manifest, wheels: list[Wheel]) -> None:
+    kernel = next(pin for pin in context.lock.image if pin.follows)
+    write_whole(context.out / "manifest.json", encode_manifest(manifest))
+    write_whole(context.out / "sbom.cdx.json", make_sbom(manifest, context.lock, wheels, kernel))
+
+
+def describe(context: Context, manifest: Manifest, kernel: Kernel) -> Image:
+    out = context.out
+    return Image(
+        format=FORMAT,
+        profile=context.profile,
+        version=__version__,
+        # The lock may have been replaced on the way, so the key is taken once more.
+        key=input_key(context.project, context.recipes, context.profile),
+        kernel_version=kernel.version,
+        rootfs_type=FILESYSTEMS[context.profile],
+        cmdline=CMDLINE,
+        vmlinuz=describe_file(out / "vmlinuz"),
+        vmlinux=describe_file(out / "vmlinux"),
+        initramfs=describe_file(out / "initramfs.cpio"),
+        rootfs=describe_file(out / "rootfs.img"),
+        manifest=describe_file(out / "manifest.json"),
+        sbom=describe_file(out / "sbom.cdx.json"),
+        binaries=manifest.binaries,
+        names=manifest.names,
+        files=len(manifest.files),
+    )
+
+
+@contextmanager
+def alone_in(out: Path) -> Iterator[None]:
+    """Hold the output directory: a second build of the same waits for the first."""
+    handle = os.open(out / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
