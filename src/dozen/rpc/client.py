@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from dozen.rpc.clientcall import ClientCall
+from dozen.rpc.clientwire import ClientWire
 from dozen.rpc.headers import Pair, encode_fields
 from dozen.rpc.limits import Limits
 from dozen.rpc.metadata import MetadataInput, encode_metadata, encode_timeout
@@ -45,51 +45,12 @@ class Decoder(Protocol[ReplyT_co]):
     def FromString(self, data: bytes, /) -> ReplyT_co: ...
 
 
-class ClientWire(Wire):
-    """Wakes those who wait for a free stream when the peer may have freed one."""
-
-    def __init__(self, channel: Channel, buffer: bytearray, limits: Limits) -> None:
-        super().__init__(asyncio.get_running_loop(), buffer, limits, on_end=channel.forget)
-        self.waiters: deque[asyncio.Future[None]] = deque()
-
-    def after_receive(self) -> None:
-        connection = self.connection
-        while self.waiters and (connection.can_open or not connection.usable):
-            waiter = self.waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
-        if not connection.usable and not connection.streams:
-            self.wake_all()
-            self.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.wake_all()
-
-    def wake_all(self) -> None:
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self.waiters.clear()
-
-    async def free_stream(self) -> bool:
-        """Wait until a stream may be opened; False when this connection takes none any more."""
-        connection = self.connection
-        while connection.usable and not self.closing:
-            if connection.can_open:
-                return True
-            waiter = self.loop.create_future()
-            self.waiters.append(waiter)
-            await waiter
-        return False
-
-
 class Channel:
     """Calls to ``address``: "unix:/path", "host:port" or "[v6]:port".
 
     ``server_name``: what the server's certificate must say, if not the host. ``wait``: for how long a call waits for a
-    server that does not answer yet before it fails with UNAVAILABLE; 0 tries once.
+    server that does not answer yet before it fails with UNAVAILABLE; 0 tries once. ``name``: what errors call it.
+    ``max_connections``: how many more may be opened when a connection has as many calls as its server allows.
     """
 
     def __init__(
@@ -102,8 +63,12 @@ class Channel:
         limits: Limits | None = None,
         wait: float = 0.0,
         connect_timeout: float = _CONNECT_TIMEOUT,
+        max_connections: int = 1,
+        name: str | None = None,
     ) -> None:
         self.address = address
+        self._name = f"{name} at {address}" if name else address
+        self._max_connections = max_connections
         self.last_used = time.monotonic()
         self._path, self._host, self._port = split_address(address)
         self._tls = tls
@@ -114,7 +79,7 @@ class Channel:
         self._connect_timeout = connect_timeout
         self._buffer = bytearray(READ_SIZE)
         self._wire: ClientWire | None = None
-        self._wires: set[Wire] = set()
+        self._wires: set[ClientWire] = set()
         self._connecting: asyncio.Task[ClientWire] | None = None
         self._heads: dict[str, bytes] = {}
         self._closed = False
@@ -240,7 +205,7 @@ class Channel:
         self._wire = None
 
     def forget(self, wire: Wire) -> None:
-        self._wires.discard(wire)
+        self._wires = {other for other in self._wires if other is not wire}
         if wire is self._wire:
             self._wire = None
 
@@ -268,37 +233,55 @@ class Channel:
         try:
             return await asyncio.wait_for(self._seek_wire(), timeout)
         except TimeoutError:
-            raise RpcError(Code.DEADLINE_EXCEEDED, f"no connection to {self.address} in time") from None
+            raise RpcError(Code.DEADLINE_EXCEEDED, f"no connection to {self._name} in time") from None
 
     async def _seek_wire(self) -> ClientWire:
         while True:
+            if self._closed:
+                raise RpcError(Code.UNAVAILABLE, "channel is closed")
             wire = self._wire
-            if wire is None or wire.closing or not wire.connection.usable:
-                if self._closed:
-                    raise RpcError(Code.UNAVAILABLE, "channel is closed")
-                if self._connecting is None:
-                    self._connecting = asyncio.get_running_loop().create_task(self._connect())
-                    self._connecting.add_done_callback(self._connected)
-                try:
-                    wire = await asyncio.shield(self._connecting)
-                except asyncio.CancelledError:
-                    if self._closed:
-                        raise RpcError(Code.UNAVAILABLE, "channel is closed") from None
-                    raise
+            if wire is None or wire.closing or not wire.connection.can_open:
+                wire = self._other_wire()
+            if wire is None:
+                wire = await self._new_wire()
             if await wire.free_stream():
+                self._wire = wire
                 return wire
+
+    def _other_wire(self) -> ClientWire | None:
+        """A connection with a free stream; if there can be none, one to wait for; None to open another."""
+        usable = [wire for wire in self._wires if wire.connection.usable and not wire.closing]
+        for wire in usable:
+            if wire.connection.can_open:
+                return wire
+        if len(usable) < self._max_connections:
+            return None
+        return min(usable, key=lambda wire: len(wire.waiters))
+
+    async def _new_wire(self) -> ClientWire:
+        """Connect; whoever asks while a connection is being made waits for the same one."""
+        if self._connecting is None:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add_done_callback(self._connected)
+        try:
+            return await asyncio.shield(self._connecting)
+        except asyncio.CancelledError:
+            if self._closed:
+                raise RpcError(Code.UNAVAILABLE, "channel is closed") from None
+            raise
 
     def _connected(self, task: asyncio.Task[ClientWire]) -> None:
         self._connecting = None
-        if not task.cancelled() and task.exception() is None:
-            self._wire = task.result()
+        if not task.cancelled():
+            # Taken note of, also when everyone who waited for it has gone.
+            task.exception()
 
     async def _connect(self) -> ClientWire:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._wait
         pause = _FIRST_PAUSE
         while True:
-            wire = ClientWire(self, self._buffer, self._limits)
+            wire = ClientWire(self._buffer, self._limits, self.forget)
             try:
                 await asyncio.wait_for(self._open(wire), self._connect_timeout)
                 self._check_protocol(wire)
@@ -309,7 +292,7 @@ class Channel:
             except OSError as error:
                 problem = error.strerror or str(error)
             if loop.time() + pause > until:
-                raise RpcError(Code.UNAVAILABLE, f"cannot connect to {self.address}: {problem}")
+                raise RpcError(Code.UNAVAILABLE, f"cannot connect to {self._name}: {problem}")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -332,7 +315,7 @@ class Channel:
         tls = wire.transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() not in ("h2", None):
             wire.abort()
-            raise RpcError(Code.UNAVAILABLE, f"{self.address} does not speak HTTP/2")
+            raise RpcError(Code.UNAVAILABLE, f"{self._name} does not speak HTTP/2")
 
 
 class PendingCall:

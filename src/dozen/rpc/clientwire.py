@@ -1,0 +1,50 @@
+"""A client's connection: reads, writes, and keeps callers in line while the server allows no more streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from dozen.rpc.limits import Limits
+from dozen.rpc.wire import Wire
+
+
+class ClientWire(Wire):
+    """Wakes those who wait for a free stream when the peer may have freed one."""
+
+    def __init__(self, buffer: bytearray, limits: Limits, on_end: Callable[[Wire], None]) -> None:
+        super().__init__(asyncio.get_running_loop(), buffer, limits, on_end=on_end)
+        self.waiters: deque[asyncio.Future[None]] = deque()
+
+    def after_receive(self) -> None:
+        connection = self.connection
+        while self.waiters and (connection.can_open or not connection.usable):
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
+        if not connection.usable and not connection.streams:
+            self.wake_all()
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.wake_all()
+
+    def wake_all(self) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self.waiters.clear()
+
+    async def free_stream(self) -> bool:
+        """Wait until a stream may be opened; False when this connection takes none any more."""
+        connection = self.connection
+        while connection.usable and not self.closing:
+            if connection.can_open:
+                return True
+            waiter = self.loop.create_future()
+            self.waiters.append(waiter)
+            await waiter
+        return False
