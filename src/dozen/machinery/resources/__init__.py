@@ -13,7 +13,22 @@ import msgspec
 
 from dozen.machinery.resource import Kind
 
-THEMES = ("meta", "config", "runtime", "kernel", "network", "link", "block", "hardware", "time", "files", "secrets")
+THEMES = (
+    "meta",
+    "config",
+    "runtime",
+    "kernel",
+    "network",
+    "link",
+    "block",
+    "hardware",
+    "time",
+    "files",
+    "secrets",
+    "operator",
+    "settings",
+    "clock",
+)
 
 NAMESPACES = {
     "meta": "Definitions of types and namespaces",

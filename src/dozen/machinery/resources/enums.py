@@ -57,6 +57,7 @@ ENUMS: Mapping[str, Mapping[str, int]] = {
     ),
     "MachineType": _numbered("unknown init controlplane worker"),
     "OperationalState": _numbered("unknown notPresent down lowerLayerDown testing dormant up"),
+    "Operator": _numbered("dhcp4 dhcp6 vip"),
     "Port": _numbered("TwistedPair AUI MII Fibre BNC DirectAttach") | {"None": 239, "Other": 255},
     "PrimaryReselect": _numbered("always better failure"),
     "RouteProtocol": {

@@ -1,0 +1,93 @@
+"""DHCP: on which links it should run, and what it obtained.
+
+An *operator* configures the network by itself, from what it learns while running. ``OperatorSpec`` says that one should
+run; ``DHCPLease`` is what it holds, from which controllers derive addresses, routes and the rest in the layer
+``operator``.
+"""
+
+from __future__ import annotations
+
+from dozen.machinery.resource import Kind, Sensitivity
+from dozen.machinery.resources.spec import Spec
+
+DHCP4 = "dhcp4"
+
+
+class DHCP4Operator(Spec):
+    """Settings of the DHCP client. ``route_metric`` is that of the routes it brings."""
+
+    route_metric: int = 0
+    skip_hostname_request: bool = False
+
+    WIRE = "1 routeMetric uint32, 2 skipHostnameRequest bool omit"
+
+
+class OperatorSpec(Spec):
+    """An operator that should run on a link; id ``dhcp4/LINK``."""
+
+    operator: str = DHCP4
+    link_name: str = ""
+    require_up: bool = True
+    dhcp4: DHCP4Operator | None = None
+    layer: str = "default"
+
+    WIRE = """
+        1 operator enum:Operator, 2 linkName string, 3 requireUp bool, 4 dhcp4 DHCP4Operator omit,
+        7 layer enum:ConfigLayer
+    """
+
+
+OPERATOR_SPEC = Kind(
+    "OperatorSpecs.net.talos.dev",
+    "network",
+    OperatorSpec,
+    "OperatorSpec",
+    aliases=("operatorspec", "os"),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+class LeasedRoute(Spec):
+    """A route that came with a lease; without a gateway the destination is on the link."""
+
+    destination: str = ""
+    gateway: str = ""
+
+    WIRE = "1 destination string, 2 gateway string omit"
+
+
+class DHCPLease(Spec):
+    """What a DHCP server granted for a link; its id is the link. ``duration`` is seconds, or `FOREVER`."""
+
+    link_name: str = ""
+    address: str = ""
+    server: str = ""
+    duration: int = 0
+    granted: float = 0.0
+    route_metric: int = 0
+    routes: tuple[LeasedRoute, ...] = ()
+    dns_servers: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    hostname: str = ""
+    domain: str = ""
+    time_servers: tuple[str, ...] = ()
+    mtu: int = 0
+
+    WIRE = """
+        1 linkName string, 2 address string, 3 server string, 4 duration uint32, 5 granted double,
+        6 routeMetric uint32, 7 routes [LeasedRoute] omit, 8 dnsServers [string] omit,
+        9 searchDomains [string] omit, 10 hostname string omit, 11 domain string omit,
+        12 timeServers [string] omit, 13 mtu uint32 omit
+    """
+
+
+FOREVER = 0xFFFFFFFF
+
+DHCP_LEASE = Kind(
+    "DHCPLeases.net.dozen",
+    "network",
+    DHCPLease,
+    "DHCPLease",
+    aliases=("lease", "leases", "dhcplease"),
+    columns=(("Address", "{.address}"), ("Server", "{.server}"), ("Duration", "{.duration}")),
+)

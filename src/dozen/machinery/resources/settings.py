@@ -1,0 +1,159 @@
+"""What the machine configuration says about network, time and kernel, as resources of our own.
+
+The machine configuration is one long text with much that controllers do not care about, and says some things in two
+ways. Whoever takes it in puts these short answers into the store, one for each subject; controllers read nothing else
+of it. They are there even when there is no configuration, with the defaults: as long as one is missing, it is not yet
+known what the machine should be, and nothing is done. Each has the id of its subject: ``network``, ``time``,
+``kernel``.
+"""
+
+from __future__ import annotations
+
+from dozen.machinery.resource import Kind
+from dozen.machinery.resources.spec import Spec
+
+NETWORK, TIME, KERNEL = "network", "time", "kernel"
+
+DEFAULT_TIME_SERVERS = ("time.cloudflare.com",)
+
+
+class LinkSelector(Spec):
+    """Finds links by what they are. Texts may hold shell patterns; an empty one fits every link."""
+
+    bus_path: str = ""
+    hardware_addr: str = ""
+    permanent_addr: str = ""
+    pci_id: str = ""
+    driver: str = ""
+    physical: bool = False
+
+    WIRE = """
+        1 busPath string omit, 2 hardwareAddr string omit, 3 permanentAddr string omit, 4 pciID string omit,
+        5 driver string omit, 6 physical bool omit
+    """
+
+
+class RouteSettings(Spec):
+    """A route by way of a link. ``network`` "" is the default route; ``metric`` 0 is the usual one."""
+
+    network: str = ""
+    gateway: str = ""
+    source: str = ""
+    metric: int = 0
+    mtu: int = 0
+
+    WIRE = """
+        1 network string omit, 2 gateway string omit, 3 source string omit, 4 metric uint32 omit, 5 mtu uint32 omit
+    """
+
+
+class LinkSettings(Spec):
+    """How links should be set up: the one called ``name``, or those that ``selector`` finds."""
+
+    name: str = ""
+    selector: LinkSelector | None = None
+    addresses: tuple[str, ...] = ()
+    routes: tuple[RouteSettings, ...] = ()
+    dhcp: bool = False
+    dhcp_metric: int = 0
+    mtu: int = 0
+    ignore: bool = False
+
+    WIRE = """
+        1 name string omit, 2 selector LinkSelector omit, 3 addresses [string] omit, 4 routes [RouteSettings] omit,
+        5 dhcp bool omit, 6 dhcpMetric uint32 omit, 7 mtu uint32 omit, 8 ignore bool omit
+    """
+
+
+class HostEntry(Spec):
+    """A line for the hosts file."""
+
+    address: str = ""
+    names: tuple[str, ...] = ()
+
+    WIRE = "1 address string, 2 names [string]"
+
+
+class NetworkSettings(Spec):
+    """Links that are not mentioned get their address by DHCP if they are physical."""
+
+    hostname: str = ""
+    links: tuple[LinkSettings, ...] = ()
+    name_servers: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    disable_search_domain: bool = False
+    hosts: tuple[HostEntry, ...] = ()
+
+    WIRE = """
+        1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
+        5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit
+    """
+
+
+NETWORK_SETTINGS = Kind(
+    "NetworkSettings.config.dozen",
+    "config",
+    NetworkSettings,
+    "NetworkSettings",
+    aliases=("networksettings",),
+    columns=(("Hostname", "{.hostname}"), ("Name Servers", "{.nameServers}")),
+)
+
+
+class TimeSettings(Spec):
+    """Whether the clock is kept right, and with whom; no servers means those that DHCP names, or the default."""
+
+    enabled: bool = True
+    servers: tuple[str, ...] = ()
+
+    WIRE = "1 enabled bool, 2 servers [string] omit"
+
+
+TIME_SETTINGS = Kind(
+    "TimeSettings.config.dozen",
+    "config",
+    TimeSettings,
+    "TimeSettings",
+    aliases=("timesettings",),
+    columns=(("Enabled", "{.enabled}"), ("Servers", "{.servers}")),
+)
+
+
+class Parameter(Spec):
+    """A kernel parameter by its name in ``machine.sysctls`` (``net.ipv4.ip_forward``) or ``machine.sysfs``."""
+
+    name: str = ""
+    value: str = ""
+
+    WIRE = "1 name string, 2 value string"
+
+
+class Module(Spec):
+    """A kernel module to load."""
+
+    name: str = ""
+    parameters: tuple[str, ...] = ()
+
+    WIRE = "1 name string, 2 parameters [string] omit"
+
+
+class KernelSettings(Spec):
+    """Parameters, modules and device rules."""
+
+    sysctls: tuple[Parameter, ...] = ()
+    sysfs: tuple[Parameter, ...] = ()
+    modules: tuple[Module, ...] = ()
+    udev_rules: tuple[str, ...] = ()
+
+    WIRE = """
+        1 sysctls [Parameter] omit, 2 sysfs [Parameter] omit, 3 modules [Module] omit, 4 udevRules [string] omit
+    """
+
+
+KERNEL_SETTINGS = Kind(
+    "KernelSettings.config.dozen",
+    "config",
+    KernelSettings,
+    "KernelSettings",
+    aliases=("kernelsettings",),
+)
