@@ -37,12 +37,12 @@ class Panic:
         return f"{self.why} in {self.where}" if self.where else self.why
 
 
-def read_console(path: Path) -> str:
-    """The end of the log as text, without what only a terminal understands."""
+def read_console(path: Path, start: int = 0) -> str:
+    """The log from byte ``start`` (its end, when that is long) as text, without what only a terminal understands."""
     try:
         with path.open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL_BYTES))
+            file.seek(max(start, file.tell() - TAIL_BYTES))
             raw = file.read()
     except FileNotFoundError:
         return ""
@@ -59,6 +59,16 @@ def find_panic(text: str) -> Panic | None:
     why = first["why"].strip()
     ours = OURS.search(why) or (panic and OURS.search(panic["why"]) and not fault)
     return Panic(why, where["function"] if where else "", emulator=not ours)
+
+
+def count_boots(text: str) -> int:
+    """How often a kernel started."""
+    return text.count("] Linux version ")
+
+
+def before_last_boot(text: str) -> str:
+    """What was said until the kernel started last."""
+    return text.rpartition("] Linux version ")[0]
 
 
 def last_lines(text: str, count: int = 12) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from dozen.provider.console import find_panic, last_lines, read_console
+from dozen.provider.console import before_last_boot, count_boots, find_panic, last_lines, read_console
 from dozen.provider.machines import Machine, OpenStep, ProviderError
 
 AnswerT = TypeVar("AnswerT")
@@ -22,6 +22,8 @@ ASK_EVERY = 0.2
 ASK_SECONDS = 10.0
 LOOK_EVERY = 0.5
 NOTE_EVERY = 5.0
+MOST_BOOTS = 2
+"""A node that could not start restarts itself once in the hope of better luck; a third time tells nothing new."""
 
 
 class NotYetError(Exception):
@@ -74,21 +76,23 @@ async def await_answer(
     step: OpenStep,
     seconds: float,
     every: float = ASK_EVERY,
+    start: int = 0,
 ) -> AnswerT:
     """The first answer to ``ask``. A panic that the emulator caused is reported and the machine is reset, once.
 
-    Raises ProviderError with the console's last lines when the machine ends, its kernel dies, or time is up.
+    What the console said before byte ``start`` is of an earlier boot. Raises ProviderError with the console's last
+    lines when the machine ends, its kernel dies, it restarts again and again, or time is up.
     """
     question = Question(ask, every)
     asking = asyncio.ensure_future(question.answer())
-    watcher = Watcher(provider, machine, step)
-    start = time.monotonic()
+    watcher = Watcher(provider, machine, step, start)
+    begun = time.monotonic()
     try:
         while not asking.done():
             await asyncio.wait([asking], timeout=LOOK_EVERY)
             if not asking.done():
                 await watcher.look()
-                if time.monotonic() - start > seconds:
+                if time.monotonic() - begun > seconds:
                     raise watcher.failure(f"no answer within {seconds:.0f} s (last attempt: {question.reason})")
         return asking.result()
     finally:
@@ -99,25 +103,27 @@ async def await_answer(
 class Watcher:
     """Looks at a machine from outside while it boots."""
 
-    def __init__(self, provider: Resettable, machine: Machine, step: OpenStep) -> None:
+    def __init__(self, provider: Resettable, machine: Machine, step: OpenStep, start: int = 0) -> None:
         self.provider, self.machine, self.step = provider, machine, step
         self.resets = 0
-        self._seen = 0
+        self._start = start
         self._noted, self._line = time.monotonic(), ""
 
     async def look(self) -> None:
         """Raises ProviderError when there is nothing left to wait for; resets the machine once if that may help."""
-        console = read_console(self.machine.console)
+        console = read_console(self.machine.console, self._start)
         present = self.provider.show(self.machine.folder)
         if present is None or present.pid is None:
             raise self.failure("the emulator ended")
-        if panic := find_panic(console[self._seen :]):
+        if panic := find_panic(console):
             if not panic.emulator or self.resets:
                 raise self.failure(f"the guest's kernel died: {panic}")
             self.resets += 1
-            self._seen = len(console)
+            self._start = self.machine.console.stat().st_size
             self.step.note(f"the guest's kernel died early in its boot ({panic}), which the emulator causes: once more")
             await self.provider.reset(self.machine.folder)
+        elif count_boots(console) > MOST_BOOTS:
+            raise self.failure("it restarts again and again", before_last_boot(console))
         self._note_progress(console)
 
     def _note_progress(self, console: str) -> None:
@@ -126,7 +132,7 @@ class Watcher:
             self._noted, self._line = time.monotonic(), line
             self.step.note(line)
 
-    def failure(self, message: str) -> ProviderError:
-        console = read_console(self.machine.console)
+    def failure(self, message: str, console: str | None = None) -> ProviderError:
+        console = console or read_console(self.machine.console, self._start)
         hint = f"all that it said is in {self.machine.console}"
         return ProviderError(f"{self.machine.name}: {message}", hint, last_lines(console) or "  its console is empty")

@@ -120,6 +120,23 @@ def test_an_emulator_that_ended_is_said_at_once_with_the_last_lines(tmp_path: Pa
     assert "waiting for a disk" in caught.value.detail
 
 
+def test_a_node_that_restarts_again_and_again_is_not_waited_for(tmp_path: Path) -> None:
+    provider = FakeProvider(tmp_path)
+    for number in range(3):
+        provider.say(f"[ 0.0] Linux version 6.12\ninit: the seal is broken ({number})\n")
+    with pytest.raises(ProviderError, match="again and again") as caught:
+        wait(provider, never)
+    assert "the seal is broken (1)" in caught.value.detail
+
+
+def test_an_earlier_boot_does_not_count(tmp_path: Path) -> None:
+    provider = FakeProvider(tmp_path)
+    provider.say("[ 4.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x100\n")
+    size = provider.machine.console.stat().st_size
+    step = OpenStep("api", lambda step: None)
+    assert asyncio.run(await_answer(provider, provider.machine, answers_at(3), step, 30, 0.005, start=size)) == 3
+
+
 def test_time_runs_out_with_the_reason_of_the_last_attempt(tmp_path: Path) -> None:
     with pytest.raises(ProviderError, match="connection refused"):
         wait(FakeProvider(tmp_path), never, seconds=0.05)
