@@ -31,6 +31,16 @@ class Collection:
         self._of_one: dict[str, tuple[Listener, ...]] = {}
         self._sorted: tuple[AnyResource, ...] | None = ()
 
+    @property
+    def bookmark(self) -> bytes:
+        """The bookmark of the newest event, even if nothing has happened yet."""
+        return self.nonce + self.position.to_bytes(8, "big")
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners) + sum(len(each) for each in self._of_one.values())
+
     def sorted(self) -> tuple[AnyResource, ...]:
         """All resources in the order of their ids."""
         if self._sorted is None:

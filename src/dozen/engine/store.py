@@ -214,6 +214,14 @@ class Store:
         """
         return cast("Watch[SpecT]", self._collection(kind, namespace).watch(id, bootstrap, tail, start_from))
 
+    def bookmark(self, kind: Kind[msgspec.Struct], namespace: str | None = None) -> bytes:
+        """Where a watch that starts now would go on from."""
+        return self._collection(kind, namespace).bookmark
+
+    def watchers(self, kind: Kind[msgspec.Struct], namespace: str | None = None) -> int:
+        """How many follow a kind or a resource of it, the engine's own controllers included."""
+        return self._collection(kind, namespace).listeners
+
     def listen(
         self, kind: Kind[msgspec.Struct], listener: Listener, id: str | None = None, namespace: str | None = None
     ) -> Callable[[], None]:
