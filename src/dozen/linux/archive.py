@@ -56,8 +56,8 @@ class Archiver:
         if not stat.S_ISREG(info.st_mode):
             yield from self._header(entry, info, 0)
             return
-        content = read_file(entry.path)
         try:
+            content = read_file(entry.path)
             first = next(content, b"")
         except OSError as error:
             # What went away since it was seen is no error: there is nothing to pack.

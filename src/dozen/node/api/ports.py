@@ -5,7 +5,10 @@ stand-in.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from dozen.engine.store import Store
 
 
 class VersionInfo(Protocol):
@@ -134,6 +137,8 @@ class Machine(Protocol):
     def platform(self) -> PlatformInfo: ...
     @property
     def config(self) -> object | None: ...
+    @property
+    def store(self) -> Store: ...
     @property
     def services(self) -> Services: ...
     @property

@@ -1,0 +1,126 @@
+"""A machine that only remembers: what the handlers of the API ask of the real one (`dozen.node.api.ports`)."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from dozen.engine.store import Store
+from dozen.node.events import Events
+from dozen.node.logs import Logs
+from dozen.node.services.supervisor import ServiceError
+
+
+class FakeVersion(NamedTuple):
+    """A build."""
+
+    tag: str = "v1.2.3"
+    sha: str = "abc"
+    built: str = "2026-01-01"
+    os: str = "linux"
+    arch: str = "amd64"
+
+
+class FakePlatform(NamedTuple):
+    """A place to run."""
+
+    name: str = "metal"
+    mode: str = "metal"
+
+
+class FakeServiceEvent(NamedTuple):
+    """A change of state."""
+
+    message: str
+    state: str
+    timestamp: float
+
+
+class FakeHealth(NamedTuple):
+    """An answer about health."""
+
+    unknown: bool = True
+    healthy: bool = False
+    last_message: str = ""
+    last_change: float = 0.0
+
+
+class FakeService(NamedTuple):
+    """A service at one moment."""
+
+    id: str
+    state: str = "Running"
+    events: tuple[FakeServiceEvent, ...] = ()
+    health: FakeHealth = FakeHealth()
+
+
+class FakeServices:
+    """Remembers what was asked; ``refusal`` is raised instead when it is set."""
+
+    def __init__(self) -> None:
+        self.services = [FakeService("apid"), FakeService("containerd")]
+        self.asked: list[tuple[str, str]] = []
+        self.refusal = ""
+
+    def list(self) -> list[FakeService]:
+        return self.services
+
+    async def start(self, id: str) -> None:
+        self._ask("start", id)
+
+    async def stop(self, id: str) -> None:
+        self._ask("stop", id)
+
+    async def restart(self, id: str) -> None:
+        self._ask("restart", id)
+
+    def _ask(self, verb: str, id: str) -> None:
+        if self.refusal:
+            raise ServiceError(self.refusal)
+        self.asked.append((verb, id))
+
+
+class FakeMeta:
+    """META in memory; ``broken`` is raised by every access when it is set."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, bytes] = {}
+        self.broken: OSError | None = None
+
+    async def set(self, key: int, value: bytes) -> None:
+        if self.broken:
+            raise self.broken
+        self.values[key] = value
+
+    async def delete(self, key: int) -> bool:
+        if self.broken:
+            raise self.broken
+        return self.values.pop(key, None) is not None
+
+
+class FakeMachine:
+    """A configured machine with real logs and events; set attributes to make it something else."""
+
+    def __init__(self) -> None:
+        self.version = FakeVersion()
+        self.platform = FakePlatform()
+        self.config: object | None = object()
+        self.store = Store()
+        self.services = FakeServices()
+        self.logs = Logs()
+        self.events = Events()
+        self.meta = FakeMeta()
+        self.log = logging.getLogger("dozen.testing")
+        self.time_servers: list[str] = []
+        self.clocks: dict[str, float | OSError] = {}
+        self.endings: list[tuple[str, str, bool]] = []
+
+    async def ask_time(self, server: str) -> float:
+        answer = self.clocks.get(server, TimeoutError())
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
+        self.endings.append((kind, actor_id, force))
+        return len(self.endings) == 1
