@@ -158,8 +158,9 @@ static int run_python(const char *name, int argc, char **argv)
 	if (PyErr_Occurred())
 		return report_exception(name);
 	Py_DECREF(result);
-	if (first_process)
-		return give_up("machined returned, which it never should");
+	/* A container's PID 1 ends by returning 0; a machine's ends in reboot(2), or has a reason to be restarted. */
+	if (first_process && code != 0)
+		return give_up("machined could not end the machine");
 	return Py_FinalizeEx() < 0 ? 120 : (int)(code & 0xff);
 }
 
