@@ -21,7 +21,7 @@ def run(effect: Effect) -> None:
             raise TypeError(f"not an effect on a file: {effect!r}")
 
 
-def write_file(effect: files.WriteFile) -> None:
+def write_file(effect: WriteFile) -> None:
     """Write a whole file in one step: readers see the old text or the new one."""
     os.makedirs(os.path.dirname(effect.path), exist_ok=True)
     draft = f"{effect.path}.new"

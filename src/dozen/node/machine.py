@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import platform
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -177,8 +176,3 @@ class Machine:
 
 def _go_arch(machine: str) -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-
-
-def container_mode() -> bool:
-    """Whether this PID 1 was started in namespaces of somebody's machine: whoever did so left a command line."""
-    return os.path.exists("/run/dozen/cmdline")

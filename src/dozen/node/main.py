@@ -60,7 +60,7 @@ def be_machined() -> int:
 
 async def live_and_end() -> str:
     """Bring the machine up, wait for the request to end it, and end it; returns ``reboot`` or ``shutdown``."""
-    from dozen.node.machine import Machine, container_mode
+    from dozen.node.machine import Machine
     from dozen.node.process import Reaper
     from dozen.node.sequences import BOOT, ENDINGS, INITIALIZE, run_sequence
 
@@ -83,10 +83,14 @@ async def live_and_end() -> str:
     return ending.kind
 
 
+def container_mode() -> bool:
+    """Whether this PID 1 was started in namespaces of somebody's machine: whoever did so left a command line."""
+    return os.path.exists("/run/dozen/cmdline")
+
+
 def finish(kind: str) -> int:
     """Hand the machine back to the kernel. Returns only where that is not ours to do: in a container."""
     from dozen.linux import sys as linux
-    from dozen.node.machine import container_mode
 
     logging.shutdown()
     if container_mode():

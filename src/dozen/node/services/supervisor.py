@@ -150,8 +150,10 @@ class ServiceRunner:
             if asking is not None:
                 asking.cancel()
             self.health = HealthStatus(last_change=time.time())
-        self._enter(State.FAILED, f"Ended unasked: {status}")
-        return f"Ended: {status}"
+        said = self._machine.logs.open(self.id).tail(1).decode(errors="replace").strip()
+        outcome = f"{status}, last words: {said}" if said else str(status)
+        self._enter(State.FAILED, f"Ended unasked: {outcome}")
+        return f"Ended: {outcome}"
 
     def _spawn(self) -> Process:
         log = self._machine.logs.open(self.id)
