@@ -148,9 +148,9 @@ class Machine:
     # -- Doing.
 
     def spawn(self, argv: Sequence[str], confinement: Confinement, *, output: int) -> Process:
-        """Start a program of the node, confined as stated; a machine that is a container has no cgroups to give."""
+        """Start a program, confined as stated; in a container, cgroups and OOM scores are the host's to give."""
         if self.mode == "container":
-            confinement = confinement._replace(cgroup="")
+            confinement = confinement._replace(cgroup="", oom=None)
         return self.reaper.spawn(argv, confinement, stdout=output, stderr=output)
 
     async def run_program(self, argv: Sequence[str], timeout: float) -> tuple[int, bytes]:

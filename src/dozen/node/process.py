@@ -45,13 +45,14 @@ class Confinement(NamedTuple):
 
     ``cgroup`` is relative to /sys/fs/cgroup and is created when missing; a leading ``?`` lets the child run without one
     where cgroups cannot be written. ``caps`` is ``all``, ``none`` or a comma-separated list. ``oom`` is
-    /proc/PID/oom_score_adj, −1000 (never killed) to 1000.
+    /proc/PID/oom_score_adj, −1000 (never killed) to
+    1000; None leaves it as it is.
     """
 
     cgroup: str = ""
     uid: int = 0
     gid: int = 0
-    oom: int = 0
+    oom: int | None = 0
     caps: str = "all"
     no_new_privs: bool = False
     env: tuple[tuple[str, str], ...] = ()
@@ -59,7 +60,9 @@ class Confinement(NamedTuple):
 
     def wrap(self, argv: Sequence[str]) -> list[str]:
         """The command line that starts ``argv`` confined this way."""
-        words = [WRAPPER, "--oom", str(self.oom), "--caps", self.caps, "--env", f"PATH={PATH}"]
+        words = [WRAPPER, "--caps", self.caps, "--env", f"PATH={PATH}"]
+        if self.oom is not None:
+            words += ["--oom", str(self.oom)]
         if self.cgroup:
             words += ["--cgroup", self.cgroup]
         if self.uid or self.gid:
