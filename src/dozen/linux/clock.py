@@ -13,15 +13,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-ADJ_OFFSET, ADJ_MAXERROR, ADJ_ESTERROR, ADJ_STATUS, ADJ_TIMECONST, ADJ_SETOFFSET, ADJ_NANO = (
-    0x1,
-    0x4,
-    0x8,
-    0x10,
-    0x20,
-    0x100,
-    0x2000,
-)
+from dozen.machinery.effects.time import SlewClock, StepClock
+from dozen.machinery.plan import Effect
+
+ADJ_OFFSET, ADJ_MAXERROR, ADJ_ESTERROR, ADJ_STATUS = 0x1, 0x4, 0x8, 0x10
+ADJ_TIMECONST, ADJ_NANO = 0x20, 0x2000
 STA_PLL, STA_UNSYNC, STA_NANO = 0x1, 0x40, 0x2000
 STATUS_NAMES = (
     (0x1, "PLL"),
@@ -79,6 +75,16 @@ def slew(offset: float) -> None:
         maxerror=0,
         esterror=0,
     )
+
+
+def run(effect: Effect) -> None:
+    """Carry out one effect of `dozen.machinery.effects.time`; raises OSError."""
+    if isinstance(effect, StepClock):
+        step(effect.offset)
+    elif isinstance(effect, SlewClock):
+        slew(effect.offset)
+    else:
+        raise TypeError(f"{effect!r} is no effect on the clock")
 
 
 def advance_to(earliest: float) -> bool:

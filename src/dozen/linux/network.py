@@ -20,9 +20,11 @@ from dozen.linux.netlink import (
     Message,
     Netlink,
     NetlinkError,
+    pack_attributes,
 )
+from dozen.machinery.addresses import INET4, INET6, pack_prefix
 from dozen.machinery.effects import network as effects
-from dozen.machinery.plan import Effect
+from dozen.machinery.plan import Effect, Temporary
 
 Record = rt.Link | rt.Address | rt.Route
 
@@ -69,15 +71,13 @@ class Network:
     def list_routes(self) -> list[rt.Route]:
         """Every route of both families and all tables, but not the kernel's cache entries."""
         found = []
-        for family in (rt.INET4, rt.INET6):
+        for family in (INET4, INET6):
             header = rt.ROUTE_HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
             found += [rt.parse_route(m) for m in self._netlink.dump(rt.RTM_GETROUTE, header)]
         return [route for route in found if not route.flags & rt.RTM_F_CLONED]
 
     def find_link(self, name: str) -> rt.Link:
         """A link by its name; raises `UnknownLink`."""
-        from dozen.linux.netlink import pack_attributes
-
         request = rt.LINK_HEADER.pack(0, 0, 0, 0, 0) + pack_attributes([(rt.IFLA_IFNAME, name.encode() + b"\0")])
         try:
             return rt.parse_link(self._netlink.request(rt.RTM_GETLINK, request)[0])
@@ -141,23 +141,47 @@ class Changes:
 
 
 async def run(effect: Effect) -> None:
-    """Carry out one effect of `dozen.machinery.effects.network`; raises `NetlinkError`, `UnknownLink` or OSError."""
-    if isinstance(effect, effects.SetHostname):
-        set_hostname(effect.hostname, effect.domain)
+    """Carry out one effect of `dozen.machinery.effects.network`; raises `Temporary` naming it and the kernel's
+    reason.
+    """
+    if isinstance(effect, effects.Each):
+        await _run_each(effect)
         return
-    with Network() as network:
-        if isinstance(effect, effects.SetLink):
-            network.set_link(effect.link, up=effect.up, mtu=effect.mtu)
-        elif isinstance(effect, effects.AddAddress):
-            network.add_address(_make_address(network, effect))
-        elif isinstance(effect, effects.RemoveAddress):
-            _remove_address(network, effect)
-        elif isinstance(effect, effects.AddRoute):
-            network.add_route(_make_route(network, effect))
-        elif isinstance(effect, effects.RemoveRoute):
-            _remove_route(network, effect)
-        else:
-            raise TypeError(f"{effect!r} is no effect on the network")
+    try:
+        with Network() as network:
+            _run(network, effect)
+    except (OSError, UnknownLink, ValueError) as error:
+        raise Temporary(f"{effect}: {error.strerror if isinstance(error, OSError) else error}") from error
+
+
+async def _run_each(effect: effects.Each) -> None:
+    failures = []
+    for each in effect.effects:
+        try:
+            await run(each)
+        except Temporary as error:
+            failures.append(str(error))
+    if failures:
+        raise Temporary("; ".join(failures))
+
+
+def _run(network: Network, effect: Effect) -> None:
+    if isinstance(effect, effects.SetLink):
+        network.set_link(effect.link, up=effect.up, mtu=effect.mtu)
+    elif isinstance(effect, effects.AcceptRouters):
+        _accept_routers(effect.link)
+    elif isinstance(effect, effects.AddAddress):
+        network.add_address(_make_address(network, effect))
+    elif isinstance(effect, effects.RemoveAddress):
+        _remove_address(network, effect)
+    elif isinstance(effect, effects.AddRoute):
+        network.add_route(_make_route(network, effect))
+    elif isinstance(effect, effects.RemoveRoute):
+        _remove_route(network, effect)
+    elif isinstance(effect, effects.SetHostname):
+        set_hostname(effect.hostname, effect.domain)
+    else:
+        raise TypeError(f"{effect!r} is no effect on the network")
 
 
 def set_hostname(hostname: str, domain: str = "") -> None:
@@ -167,15 +191,23 @@ def set_hostname(hostname: str, domain: str = "") -> None:
             file.write(value)
 
 
+def _accept_routers(link: str) -> None:
+    try:
+        with open(f"/proc/sys/net/ipv6/conf/{link}/accept_ra", "w", encoding="ascii") as file:
+            file.write("2")
+    except FileNotFoundError:
+        return  # a kernel without IPv6, or a link that has just gone
+
+
 def _make_address(network: Network, effect: effects.AddAddress) -> rt.Address:
-    family, data, length = rt.pack_prefix(effect.address)
+    family, data, length = pack_prefix(effect.address)
     return rt.Address(
         family=family,
         address=effect.address,
         link_index=network.find_link(effect.link).index,
         scope=effect.scope,
         flags=effect.flags,
-        broadcast=_find_broadcast(data, length) if family == rt.INET4 else "",
+        broadcast=_find_broadcast(data, length) if family == INET4 else "",
         priority=effect.priority,
         valid=effect.valid,
         preferred=effect.preferred,
@@ -187,7 +219,7 @@ def _find_broadcast(address: bytes, length: int) -> str:
     if length >= 31:
         return ""
     host = (1 << (32 - length)) - 1
-    return rt.format_address(rt.INET4, (int.from_bytes(address, "big") | host).to_bytes(4, "big"))
+    return rt.format_address(INET4, (int.from_bytes(address, "big") | host).to_bytes(4, "big"))
 
 
 def _remove_address(network: Network, effect: effects.RemoveAddress) -> None:
@@ -195,7 +227,7 @@ def _remove_address(network: Network, effect: effects.RemoveAddress) -> None:
         index = network.find_link(effect.link).index
     except UnknownLink:
         return  # it took its addresses with it
-    network.remove_address(rt.Address(rt.pack_prefix(effect.address)[0], effect.address, index))
+    network.remove_address(rt.Address(pack_prefix(effect.address)[0], effect.address, index))
 
 
 def _make_route(network: Network, effect: effects.RouteEntry) -> rt.Route:

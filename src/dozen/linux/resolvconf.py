@@ -6,7 +6,6 @@ Formats: resolv.conf(5), hosts(5).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 
 RESOLV_CONF = "/system/etc/resolv.conf"
@@ -40,16 +39,3 @@ def render_hosts(
     ]
     entries += [(ip, list(aliases)) for ip, aliases in extra]
     return "".join(f"{ip} {' '.join(aliases)}\n" for ip, aliases in entries)
-
-
-def write_file(path: str, content: str, mode: int = 0o644) -> None:
-    """Replace a file in one step, making its directory if need be; raises OSError."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
-        os.fchmod(descriptor, mode)
-        os.write(descriptor, content.encode())
-    finally:
-        os.close(descriptor)
-    os.rename(temporary, path)

@@ -10,9 +10,9 @@ Addresses are text ("10.0.2.15"), prefixes are text with a length ("10.0.2.15/24
 
 from __future__ import annotations
 
-import socket
 import struct
 import sys
+from socket import inet_ntop
 
 import msgspec
 
@@ -25,6 +25,7 @@ from dozen.linux.netlink import (
     unpack_text,
     unpack_u32,
 )
+from dozen.machinery.addresses import INET4, pack_address, pack_prefix
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -35,8 +36,6 @@ GROUP_IPV4_ADDRESS = 5
 GROUP_IPV4_ROUTE = 7
 GROUP_IPV6_ADDRESS = 9
 GROUP_IPV6_ROUTE = 11
-
-INET4, INET6 = int(socket.AF_INET), int(socket.AF_INET6)
 
 LINK_HEADER = struct.Struct("=BxHiII")  # family, hardware type, index, flags, mask of the flags to change
 ADDRESS_HEADER = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, link index
@@ -145,26 +144,7 @@ def format_address(family: int, data: bytes) -> str:
     """An address as text; raises `MalformedMessage` when its size does not fit its family."""
     if len(data) != (4 if family == INET4 else 16):
         raise MalformedMessage(f"an address of {len(data)} bytes in family {family}")
-    return socket.inet_ntop(family, data)
-
-
-def pack_address(text: str) -> tuple[int, bytes]:
-    """Family and bytes of an address; raises ValueError naming the text."""
-    family = INET6 if ":" in text else INET4
-    try:
-        return family, socket.inet_pton(family, text)
-    except OSError:
-        raise ValueError(f"{text!r} is not an IP address") from None
-
-
-def pack_prefix(text: str) -> tuple[int, bytes, int]:
-    """Family, bytes and length of a prefix; without a length it is a single host. Raises ValueError."""
-    address, _, length = text.partition("/")
-    family, data = pack_address(address)
-    bits = int(length) if length else len(data) * 8
-    if not 0 <= bits <= len(data) * 8:
-        raise ValueError(f"{text!r} has an impossible prefix length")
-    return family, data, bits
+    return inet_ntop(family, data)
 
 
 def parse_link(message: Message) -> Link:

@@ -37,7 +37,7 @@ WAKE_UP_TYPES = (
 
 
 class ConfigUnreadable(ValueError):
-    """The host gave a machine configuration that cannot be decoded; the message says why."""
+    """A machine configuration that cannot be decoded; the message says why."""
 
 
 class Structure(msgspec.Struct, frozen=True):

@@ -8,18 +8,27 @@ from dozen.machinery.plan import Effect
 
 
 @dataclass(frozen=True, slots=True)
-class WriteParameter(Effect):
-    """Set one kernel parameter, named as in ``proc.sys.net.ipv4.ip_forward`` or ``sys.block.vda.queue.scheduler``.
+class Parameter:
+    """A kernel parameter, named as in ``proc.sys.net.ipv4.ip_forward`` or ``sys.block.vda.queue.scheduler``.
 
-    ``optional``: a kernel that lacks the parameter, or refuses the value, is fine.
+    ``optional``: a kernel that refuses the value is fine.
     """
 
     name: str
     value: str
     optional: bool = False
 
+
+@dataclass(frozen=True, slots=True)
+class WriteParameters(Effect):
+    """Set kernel parameters: each is tried even if another one is refused, then that is told."""
+
+    parameters: tuple[Parameter, ...]
+
     def __str__(self) -> str:
-        return f"set {self.name} = {self.value}"
+        shown = ", ".join(f"{each.name}={each.value}" for each in self.parameters[:3])
+        more = len(self.parameters) - 3
+        return f"set {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,10 @@ class LoadModule(Effect):
 
 @dataclass(frozen=True, slots=True)
 class ReloadDeviceRules(Effect):
-    """Tell udevd that its rules changed, and have the kernel announce every device again."""
+    """Tell udevd that its rules changed, and have the kernel announce every device again.
+
+    Nothing is done while udevd does not run: it reads its rules when it starts, and is told of every device then.
+    """
 
     def __str__(self) -> str:
         return "reload device rules and announce every device"

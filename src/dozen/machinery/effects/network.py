@@ -26,6 +26,19 @@ class SetLink(Effect):
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptRouters(Effect):
+    """Have the kernel configure IPv6 on a link from what routers announce, although this host forwards packets itself.
+
+    Forwarding turns that off unless accept_ra is 2 (Documentation/networking/ip-sysctl.rst).
+    """
+
+    link: str
+
+    def __str__(self) -> str:
+        return f"accept IPv6 routers on {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
 class AddAddress(Effect):
     """Put an address (a prefix) on a link, or renew its lifetimes, which are seconds."""
 
@@ -102,3 +115,16 @@ class SetHostname(Effect):
 
     def __str__(self) -> str:
         return f"set hostname {self.hostname}" + (f" in {self.domain}" if self.domain else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Each(Effect):
+    """Several effects that do not depend on each other: each is tried even if another one fails, then that is told.
+
+    So one link that cannot be brought up, or one impossible route, does not keep the node from the others.
+    """
+
+    effects: tuple[Effect, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(str(effect) for effect in self.effects)
