@@ -47,7 +47,8 @@ INITIALIZE = Sequence(
     "booting",
     (
         Phase("systemRequirements", (early.mount_pseudo_filesystems,)),
-        Phase("earlyServices", (early.open_console, early.create_cgroups, early.write_etc, early.load_config)),
+        Phase("earlyServices", (early.open_console, early.start_loopback, early.create_cgroups, early.write_etc)),
+        Phase("config", (early.load_config,)),
     ),
 )
 BOOT = Sequence(

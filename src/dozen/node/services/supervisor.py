@@ -212,9 +212,9 @@ class Supervisor:
             self._runners[service.id] = ServiceRunner(service, self._machine, self._log, self._find)
 
     def start_all(self, *ids: str) -> None:
-        """Start these services, or all that are known; each waits for its own needs."""
+        """Start these services, or all that were never started; each waits for its own needs."""
         for runner in self._runners.values():
-            if runner.service.argv and (not ids or runner.id in ids):
+            if runner.state is State.INITIALIZED and (not ids or runner.id in ids):
                 runner.start()
 
     async def stop_all(self, *, keep: Iterable[str] = ()) -> None:

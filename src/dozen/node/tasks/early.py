@@ -74,6 +74,14 @@ async def mount_pseudo_filesystems(machine: Machine) -> None:
             os.symlink(target, link)
 
 
+async def start_loopback(machine: Machine) -> None:
+    """Programs of the node talk to each other over 127.0.0.1 whether or not there is a network."""
+    from dozen.linux.network import Network
+
+    with Network() as network:
+        network.set_link("lo", up=True)
+
+
 async def open_console(machine: Machine) -> None:
     """From here on what PID 1 says goes to the kernel's log (and so to the console) and to the log "machined"."""
     attach_journal(machine.logs.open("machined"), to_kernel=machine.mode != "container")
