@@ -173,9 +173,9 @@ def load(
 
 
 def _insert(descriptor: int, parameters: str, flags: int) -> None:
-    from dozen.linux import sys as kernel
+    from dozen.linux.sys import finit_module
 
-    kernel.finit_module(descriptor, parameters, flags)
+    finit_module(descriptor, parameters, flags)
 
 
 def _insert_file(file: str, parameters: str, insert: Insert) -> None:

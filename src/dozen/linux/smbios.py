@@ -41,7 +41,7 @@ class ConfigUnreadable(ValueError):
 
 
 class Structure(msgspec.Struct, frozen=True):
-    """One structure: ``data`` is its fixed part with the four bytes of head, so that offsets are the specification's."""
+    """One structure: ``data`` is its fixed part with the head, so that offsets are the specification's."""
 
     type: int
     handle: int

@@ -1,0 +1,85 @@
+"""Addresses: which ones links should have, by layer of configuration, and giving them to the links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dozen.machinery.addresses import canonical_prefix, family_of
+from dozen.machinery.effects.network import AddAddress, Each, RemoveAddress
+from dozen.machinery.plan import Effect, Input, Put, Step, View
+from dozen.machinery.resource import Phase
+from dozen.machinery.resources.enums import flags_of, number_of
+from dozen.machinery.resources.link import LINK_STATUS
+from dozen.machinery.resources.network import ADDRESS_SPEC, ADDRESS_STATUS, AddressSpec
+from dozen.machinery.resources.operator import DHCP_LEASE
+from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
+from dozen.node.controllers.network.matching import find_settings
+
+
+class AddressSpecController:
+    """NetworkSettings + DHCPLease + LinkStatus → AddressSpec; the configuration wins over DHCP."""
+
+    name = "network-address-specs"
+    inputs = (Input(NETWORK_SETTINGS), Input(DHCP_LEASE), Input(LINK_STATUS))
+    outputs = (ADDRESS_SPEC,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        specs = {f"{spec.link_name}/{spec.address}": spec for spec in (*_leased(view), *_configured(view))}
+        for id, spec in specs.items():
+            yield Put(ADDRESS_SPEC, id, spec)
+
+
+class AddressController:
+    """AddressSpec + AddressStatus → links have the addresses that they should have, and not those that ended."""
+
+    name = "network-addresses"
+    inputs = (Input(ADDRESS_SPEC, finalize=True), Input(ADDRESS_STATUS), Input(LINK_STATUS))
+    outputs = ()
+
+    def plan(self, view: View) -> Iterable[Step]:
+        present = {(status.spec.link_name, status.spec.address) for status in view.list(ADDRESS_STATUS)}
+        links = {link.id for link in view.list(LINK_STATUS)}
+        effects: list[Effect] = []
+        for resource in view.list(ADDRESS_SPEC):
+            spec = resource.spec
+            there = (spec.link_name, spec.address) in present
+            if resource.metadata.phase is Phase.TEARING_DOWN:
+                if there:
+                    effects.append(RemoveAddress(spec.link_name, spec.address))
+            elif not there and spec.link_name in links:
+                effects.append(_add(spec))
+        if effects:
+            yield Each(tuple(effects))
+
+
+def _leased(view: View) -> Iterator[AddressSpec]:
+    for lease in view.list(DHCP_LEASE):
+        yield AddressSpec(
+            address=lease.spec.address,
+            link_name=lease.id,
+            priority=lease.spec.route_metric,
+            layer="operator",
+        )
+
+
+def _configured(view: View) -> Iterator[AddressSpec]:
+    settings = view.get(NETWORK_SETTINGS, NETWORK)
+    if settings is None:
+        return
+    for link in view.list(LINK_STATUS):
+        entry = find_settings(settings.spec, link)
+        if entry is None or entry.ignore:
+            continue
+        for text in entry.addresses:
+            address = canonical_prefix(text)
+            yield AddressSpec(address=address, link_name=link.id, family=family_of(address), layer="configuration")
+
+
+def _add(spec: AddressSpec) -> AddAddress:
+    return AddAddress(
+        spec.link_name,
+        spec.address,
+        scope=number_of("Scope", spec.scope),
+        flags=flags_of("AddressFlags", spec.flags),
+        priority=spec.priority,
+    )

@@ -1,0 +1,42 @@
+"""Decides on which links DHCP runs: where the configuration says so, and on physical links that it does not mention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources.link import LINK_STATUS
+from dozen.machinery.resources.operator import DHCP4, OPERATOR_SPEC, DHCP4Operator, OperatorSpec
+from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
+from dozen.node.controllers.network.matching import LOOPBACK, find_settings, is_physical
+
+ROUTE_METRIC = 1024  # above that of routes given by hand, so that those win
+
+
+class OperatorController:
+    """LinkStatus + NetworkSettings → OperatorSpec."""
+
+    name = "network-operators"
+    inputs = (Input(LINK_STATUS), Input(NETWORK_SETTINGS))
+    outputs = (OPERATOR_SPEC,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        settings = view.get(NETWORK_SETTINGS, NETWORK)
+        if settings is None:
+            return  # not yet known
+        for link in view.list(LINK_STATUS):
+            entry = find_settings(settings.spec, link)
+            if link.id == LOOPBACK or (entry is None and not is_physical(link.spec)):
+                continue
+            if entry is not None and (entry.ignore or not entry.dhcp):
+                continue
+            metric = (entry.dhcp_metric if entry else 0) or ROUTE_METRIC
+            yield Put(
+                OPERATOR_SPEC,
+                f"{DHCP4}/{link.id}",
+                OperatorSpec(
+                    link_name=link.id,
+                    dhcp4=DHCP4Operator(route_metric=metric),
+                    layer="configuration" if entry else "default",
+                ),
+            )
