@@ -1,0 +1,163 @@
+"""A running node as tests see it: every question goes over its API and gets an explicit answer.
+
+`LiveNode.call` takes a method's path and its fields, so a test reads like the question it asks. On top of it are the
+few things that many tests do: read a file, list a folder, see the services, reboot and wait until all is back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from dozen.machinery.messages import method_types
+from dozen.machinery.talosconfig import Context
+from dozen.provider.access import ask_version, open_channel
+from dozen.provider.console import read_console
+from dozen.provider.machines import Machine, OpenStep, report_nothing
+from dozen.provider.waiting import Resettable, await_answer
+from dozen.rpc.client import Channel
+from dozen.rpc.status import Code, RpcError
+from dozen.testing.portal import Portal
+
+ValueT = TypeVar("ValueT")
+
+MACHINE = "/machine.MachineService/"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+GONE = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.UNKNOWN)
+
+
+class LiveNode:
+    """One node. ``provider`` started it, ``context`` lets the test in as administrator."""
+
+    def __init__(self, provider: Resettable, machine: Machine, context: Context, portal: Portal) -> None:
+        self.provider, self.machine, self.context, self.portal = provider, machine, context, portal
+        self.channel = open_channel(machine.address, context)
+
+    def close(self) -> None:
+        self.portal.run(self.channel.close())
+
+    # Any method.
+
+    def call(self, method: str, /, *, seconds: float = 30.0, channel: Channel | None = None, **fields: Any) -> Any:
+        """The reply of a unary method, the list of messages of a streaming one. A bare name is a machine method."""
+        path = method if method.startswith("/") else MACHINE + method
+        types = method_types(path)
+        request = types.request(**fields)
+        channel = channel or self.channel
+        if not types.server_streaming:
+            return self.portal.run(channel.unary(path, request, types.response, timeout=seconds), seconds + 5)
+
+        async def collect() -> list[Any]:
+            return [message async for message in channel.server_stream(path, request, types.response, timeout=seconds)]
+
+        return self.portal.run(collect(), seconds + 5)
+
+    def converse(self, path: str, requests: Iterable[Any], *, seconds: float = 60.0) -> list[Any]:
+        """All replies of a method that takes a stream of messages, after all of ``requests`` were sent."""
+        types = method_types(path)
+
+        async def talk() -> list[Any]:
+            replies = []
+            async with self.channel.call(path, timeout=seconds) as call:
+                for request in requests:
+                    await call.send(request.SerializeToString())
+                await call.end()
+                while (data := await call.recv()) is not None:
+                    replies.append(types.response.FromString(data))
+            return replies
+
+        return self.portal.run(talk(), seconds + 5)
+
+    # What many tests ask.
+
+    def version(self) -> Any:
+        return self.call("Version").messages[0]
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted, without the folder itself."""
+        entries = self.call("List", root=folder)
+        return sorted(entry.relative_name for entry in entries if entry.relative_name != ".")
+
+    def read(self, path: str) -> bytes:
+        return b"".join(part.bytes for part in self.call("Read", path=path))
+
+    def boot_id(self) -> str:
+        return self.read(BOOT_ID).decode().strip()
+
+    def services(self) -> dict[str, Any]:
+        """Each service's information by its id."""
+        return {service.id: service for service in self.call("ServiceList").messages[0].services}
+
+    def processes(self) -> list[Any]:
+        return list(self.call("Processes").messages[0].processes)
+
+    def process(self, name: str) -> Any:
+        """The process of that name (of PID 1's children, the first). Raises LookupError."""
+        found = [
+            process for process in self.processes() if process.command == name or process.executable.endswith(name)
+        ]
+        if not found:
+            raise LookupError(f"no process {name} runs")
+        return min(found, key=lambda process: int(process.pid))
+
+    def logs(self, service: str) -> str:
+        parts = self.call("Logs", namespace="system", id=service, tail_lines=-1)
+        return b"".join(part.bytes for part in parts).decode(errors="replace")
+
+    def dmesg(self) -> str:
+        return b"".join(part.bytes for part in self.call("Dmesg")).decode(errors="replace")
+
+    def console(self) -> str:
+        """For a failed test's report, never for deciding anything."""
+        return read_console(self.machine.console)
+
+    # Waiting.
+
+    def until(self, ask: Callable[[], ValueT | None], what: str, seconds: float = 60.0) -> ValueT:
+        """The first true value of ``ask``, asked again and again; a node that is away meanwhile is asked again, too."""
+        deadline, last = time.monotonic() + seconds, "nothing true"
+        while time.monotonic() < deadline:
+            try:
+                if value := ask():
+                    return value
+            except (RpcError, LookupError, TimeoutError) as error:
+                last = repr(error)
+            time.sleep(0.1)
+        raise AssertionError(f"{what}: not within {seconds:.0f} s; last: {last}")
+
+    def until_healthy(self, *names: str, seconds: float = 90.0) -> dict[str, Any]:
+        """Waits until each of these services runs and is found healthy (or has nothing that tells)."""
+
+        def look() -> dict[str, Any] | None:
+            services = self.services()
+            return services if all(is_well(services.get(name)) for name in names) else None
+
+        return self.until(look, f"{', '.join(names)} running and healthy", seconds)
+
+    def reboot(self, seconds: float = 180.0) -> None:
+        """Reboots the node over its API and waits until another boot of it answers."""
+        before = self.boot_id()
+        start = self.machine.console.stat().st_size
+        self.call("Reboot")
+        self.await_boot(before, start, seconds)
+
+    def await_boot(self, before: str, start: int, seconds: float = 180.0) -> None:
+        """Waits for a boot that is not ``before``; ``start`` is the console's length when it was asked for."""
+
+        async def ask() -> str:
+            await ask_version(self.machine.address, self.context)
+            return "answered"
+
+        def another() -> bool:
+            self.portal.run(
+                await_answer(self.provider, self.machine, ask, OpenStep("boot", report_nothing), seconds, start=start),
+                seconds + 5,
+            )
+            return self.boot_id() != before
+
+        self.until(another, "another boot", seconds)
+
+
+def is_well(service: Any) -> bool:
+    return service is not None and service.state == "Running" and (service.health.unknown or service.health.healthy)

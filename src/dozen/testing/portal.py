@@ -1,0 +1,40 @@
+"""An event loop for tests that are written one line after the other.
+
+Connections to a node live longer than one test, and belong to the loop they were made in. So one loop runs in a thread
+for as long as the tests do, and a test hands its coroutines in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+GRACE = 5.0
+
+
+class Portal:
+    """Runs coroutines in its own thread's loop; each call waits for its result."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="portal", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, ResultT], seconds: float = 60.0) -> ResultT:
+        """What the coroutine returns or raises; TimeoutError, and the coroutine is cancelled, when it takes longer."""
+
+        async def bounded() -> ResultT:
+            async with asyncio.timeout(seconds):
+                return await coroutine
+
+        # The loop enforces the limit; the second one is for a loop that is itself stuck.
+        return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result(seconds + GRACE)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(GRACE)
+        self._loop.close()
