@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from dozen.linux import kmsg
+from dozen.linux.pipes import wait_readable
 from dozen.machinery.messages import message
 from dozen.node.api.ports import Event, Machine
 from dozen.rpc.router import Router
@@ -94,21 +95,11 @@ async def read_kernel_log(call: object, request: Any) -> AsyncIterator[Any]:
                 if count % _RECORDS_AT_ONCE == 0:
                     await asyncio.sleep(0)
             elif request.follow:
-                await _wait_readable(reader.fileno())
+                await wait_readable(reader.fileno())
             else:
                 return
     finally:
         reader.close()
-
-
-async def _wait_readable(descriptor: int) -> None:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(descriptor)
 
 
 async def read_events(machine: Machine, request: Any) -> AsyncIterator[Any]:

@@ -178,7 +178,7 @@ def test_dmesg_follows(machine: FakeMachine, kernel_log: type[FakeLog], monkeypa
         kernel_log.records.append(kmsg.Record("user", "err", 9, 0, "later"))
         more.set()
 
-    monkeypatch.setattr("dozen.node.api.logs._wait_readable", wait_readable)
+    monkeypatch.setattr("dozen.node.api.logs.wait_readable", wait_readable)
     call = FakeCall(f"/{DMESG}", [message("machine.DmesgRequest")(follow=True)])
     replies = asyncio.run(until(call, machine, 2, log_more))
     assert replies[1].bytes.endswith(b"later\n")

@@ -1,0 +1,74 @@
+"""Images in containerd: List, Import and Remove."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from dozen.machinery.messages import enum, message
+from dozen.node.api.ports import Machine
+from dozen.node.containers import CRI_NAMESPACE, SYSTEM_NAMESPACE, Containerd, containerd
+from dozen.rpc.router import Router
+from dozen.rpc.servercall import ServerCall
+from dozen.rpc.status import Code, RpcError
+
+SERVICE = "/machine.ImageService"
+
+
+def register(router: Router, machine: Machine) -> None:
+    """Serve the calls of this theme."""
+    router.stream(f"{SERVICE}/List", "machine.ImageServiceListRequest", list_images)
+    router.bidi(f"{SERVICE}/Import", import_image)
+    router.unary(f"{SERVICE}/Remove", "machine.ImageServiceRemoveRequest", remove_image)
+
+
+def find_containerd(instance: Any) -> Containerd:
+    """The containerd that a request's ``containerd`` field means. Raises INVALID_ARGUMENT when it does not say."""
+    names = enum("common.ContainerdNamespace")
+    namespace = {names.NS_SYSTEM: SYSTEM_NAMESPACE, names.NS_CRI: CRI_NAMESPACE}.get(instance.namespace)
+    if namespace is None:
+        raise RpcError(Code.INVALID_ARGUMENT, "say which namespace of containerd is meant: NS_SYSTEM or NS_CRI")
+    return containerd(namespace)
+
+
+async def list_images(call: object, request: Any) -> AsyncIterator[Any]:
+    """Every image of a namespace, in the order of their names."""
+    from dozen.node.images import measure_image
+
+    node = find_containerd(request.containerd)
+    reply = message("machine.ImageServiceListResponse")
+    for image in sorted(await node.list_images(), key=lambda image: image.name):
+        yield reply(
+            name=image.name,
+            digest=image.target.digest,
+            size=await measure_image(node, image.target),
+            created_at=image.created_at,
+            labels=image.labels,
+        )
+
+
+async def import_image(call: ServerCall) -> None:
+    """An archive from the caller: the first request says where to, the rest is the archive."""
+    from dozen.node.images import import_archive
+
+    request = message("machine.ImageServiceImportRequest")
+    first = request.FromString(await call.recv() or b"")
+    if first.WhichOneof("request") != "containerd":
+        raise RpcError(Code.INVALID_ARGUMENT, "the first request of an import says which containerd it is for")
+    node = find_containerd(first.containerd)
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        while (data := await call.recv()) is not None:
+            yield request.FromString(data).image_chunk.bytes
+
+    names = await import_archive(node, chunks())
+    await call.send(message("machine.ImageServiceImportResponse")(name=names[0]).SerializeToString())
+
+
+async def remove_image(call: object, request: Any) -> Any:
+    """Forget a name."""
+    node = find_containerd(request.containerd)
+    if not request.image_ref:
+        raise RpcError(Code.INVALID_ARGUMENT, "say which image to remove")
+    await node.ask("images", "Delete", name=request.image_ref, sync=True)
+    return message("google.protobuf.Empty")()
