@@ -43,8 +43,9 @@ class Event(Generic[SpecT_co]):
     """One change. Shared between watchers: never change one.
 
     ``resource`` is the new state (of a DESTROYED event the last one); it is None for BOOTSTRAPPED and when a watch of a
-    single resource starts with its absence. ``old`` is the state before an UPDATED event. ``position`` is None for the
-    events that tell the present contents, which cannot be resumed from.
+    single resource starts with its absence. ``old`` is the state that the watcher knew before: given with UPDATED, and
+    with a DESTROYED that stands for several events. ``position`` is None for the events that tell the present contents,
+    which cannot be resumed from.
     """
 
     __slots__ = ("id", "nonce", "old", "position", "resource", "type")
@@ -178,11 +179,13 @@ def coalesce(events: deque[Event[SpecT_co]]) -> deque[Event[SpecT_co]]:
 def _merge(first: Event[SpecT_co], second: Event[SpecT_co]) -> Event[SpecT_co] | None:
     """What two successive events of one resource come to, or None when they cancel each other out."""
     if second.type is DESTROYED:
-        return None if first.type is CREATED else second
+        if first.type is CREATED:
+            return None
+        return Event(DESTROYED, second.id, second.resource, first.old, second.position, second.nonce)
     if first.type is CREATED or first.resource is None:  # None: a watch that started with the absence
         return Event(CREATED, second.id, second.resource, None, second.position, second.nonce)
-    old = first.resource if first.type is DESTROYED else first.old
-    return Event(UPDATED, second.id, second.resource, old, second.position, second.nonce)
+    seen = first.old or first.resource if first.type is DESTROYED else first.old
+    return Event(UPDATED, second.id, second.resource, seen, second.position, second.nonce)
 
 
 AnyEvent = Event[msgspec.Struct]

@@ -17,11 +17,12 @@ from types import TracebackType
 
 import msgspec
 
+from dozen.engine.outputs import Outputs
 from dozen.engine.publisher import Watcher
 from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
 from dozen.machinery.plan import Controller, Effect
-from dozen.machinery.resource import Kind, Metadata, Phase, Resource, SpecT
+from dozen.machinery.resource import NO_LABELS, Kind, Metadata, Phase, Resource, SpecT
 from dozen.testing.clock import FakeClock, drain
 
 Outcome = BaseException | Callable[[Effect], object] | None
@@ -87,6 +88,7 @@ class Bench:
         for watcher in watchers:
             self.runtime.add_watcher(watcher)
         self._task: asyncio.Task[None] | None = None
+        self._others: dict[tuple[Kind[msgspec.Struct], str], Outputs] = {}
 
     async def __aenter__(self) -> Bench:
         self._task = asyncio.create_task(self.runtime.run())
@@ -109,12 +111,18 @@ class Bench:
 
     def put(self, kind: Kind[SpecT], id: str, spec: SpecT, owner: str = "test") -> Resource[SpecT]:
         """Put a resource from outside, as a watcher would."""
-        return self.store.put(kind, id, spec, owner=owner)
+        self._outside(kind, owner).put(kind, id, spec, NO_LABELS)
+        return self.store.get(kind, id)
 
     def remove(self, kind: Kind[msgspec.Struct], id: str, owner: str = "test") -> None:
-        """Tear a resource down, and destroy it if nobody holds it."""
-        if self.store.teardown(kind, id, owner=owner):
-            self.store.destroy(kind, id, owner=owner)
+        """Tear a resource down; it is destroyed as soon as nobody holds it."""
+        self._outside(kind, owner).remove(kind, id)
+
+    def _outside(self, kind: Kind[msgspec.Struct], owner: str) -> Outputs:
+        outputs = self._others.get((kind, owner))
+        if outputs is None:
+            outputs = self._others[kind, owner] = Outputs(self.store, owner, (kind,))
+        return outputs
 
     async def settle(self) -> None:
         """Until no controller has anything left to do at this moment. Fails if they keep each other busy."""

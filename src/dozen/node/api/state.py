@@ -193,6 +193,8 @@ class EventEncoder:
 
     def _select(self, type_: EventType, resource: AnyResource, old: AnyResource | None) -> EventType | None:
         assert self._selects is not None
+        if type_ is DESTROYED:
+            return type_ if self._selects(old or resource) else None
         now = self._selects(resource)
         if type_ is not UPDATED or old is None:
             return type_ if now else None

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dozen.engine.store import Store
+from dozen.engine.watch import BACKLOG
 from dozen.machinery.messages import enum, message
 from dozen.machinery.resource import Kind
 from dozen.machinery.resources.config import MACHINE_CONFIG, MachineConfigSpec
@@ -304,6 +305,24 @@ def test_watch_with_a_query_sees_labels_come_and_go(store: Store, state: State) 
         put(store, "a", zone="y")
         put(store, "a", "unseen", zone="y")
         assert shown(await watch.events(3)) == [(CREATED, "a"), (UPDATED, "a"), (DESTROYED, "a")]
+
+    asyncio.run(follow())
+
+
+def test_slow_watch_with_a_query_learns_of_the_end(store: Store, state: State) -> None:
+    """It saw the resource; the change of labels and the end are merged while it does not read."""
+
+    async def follow() -> None:
+        query = labelled({"key": "zone", "op": 1, "value": ["x"]})
+        put(store, "a", zone="x")
+        watch = Following(state.watch(READER, request("Watch", bootstrap_contents=True, label_query=[query])))
+        await watch.first()
+        assert shown(await watch.events(2)) == [(CREATED, "a"), (BOOTSTRAPPED, "")]
+        put(store, "a", zone="y")
+        store.destroy(DIAGNOSTIC, "a", owner="doctor")
+        for number in range(BACKLOG + 10):
+            put(store, "noise", str(number), zone="x" if number == 0 else "y")
+        assert shown(await watch.events(1)) == [(DESTROYED, "a")]
 
     asyncio.run(follow())
 
