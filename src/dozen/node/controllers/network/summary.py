@@ -1,0 +1,118 @@
+"""What the network amounts to: the node's own addresses, who it is on the link, whether it can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dozen.machinery.addresses import sort_key
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources.files import ETC_FILE_SPEC, ETC_FILE_STATUS
+from dozen.machinery.resources.link import LINK_STATUS
+from dozen.machinery.resources.network import (
+    ADDRESS_STATUS,
+    HARDWARE_ADDRESS,
+    HOSTNAME_STATUS,
+    NETWORK_STATUS,
+    NODE_ADDRESS,
+    ROUTE_STATUS,
+    AddressStatusSpec,
+    HardwareAddressSpec,
+    NetworkStatusSpec,
+    NodeAddressSpec,
+)
+from dozen.node.controllers.network.matching import LOOPBACK, is_physical, is_up
+from dozen.node.controllers.network.names import FILES, HOSTNAME
+
+# an address with one of these is not to be told to others: it is short-lived, going away, or perhaps somebody else's
+UNFIT = frozenset(("temporary", "deprecated", "tentative", "dadfailed"))
+
+
+class NodeAddressController:
+    """AddressStatus + LinkStatus → NodeAddress.
+
+    ``current`` are the addresses by which the node can be reached now, those of physical links first; ``routed`` leaves
+    out single hosts; ``default`` is one address that is kept as long as the node has it; ``accumulative`` are all that
+    it ever had, as certificates name them.
+    """
+
+    name = "network-node-addresses"
+    inputs = (Input(ADDRESS_STATUS), Input(LINK_STATUS))
+    outputs = (NODE_ADDRESS,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        links = {link.id: link.spec for link in view.list(LINK_STATUS)}
+        physical = {name for name, link in links.items() if is_physical(link)}
+        up = {name for name, link in links.items() if is_up(link) and name != LOOPBACK}
+        found = [a.spec for a in view.list(ADDRESS_STATUS) if a.spec.link_name in up and _is_fit(a.spec)]
+        found.sort(key=lambda spec: (spec.link_name not in physical, sort_key(spec.address)))
+        current = tuple(dict.fromkeys(spec.address for spec in found))
+        before = view.get(NODE_ADDRESS, "default")
+        kept = before.spec.addresses if before else ()
+        default = kept if kept and kept[0] in current else current[:1]
+        ever = view.get(NODE_ADDRESS, "accumulative")
+        accumulative = dict.fromkeys((*(ever.spec.addresses if ever else ()), *current))
+        if default:
+            yield Put(NODE_ADDRESS, "default", NodeAddressSpec(addresses=default))
+        yield Put(NODE_ADDRESS, "current", NodeAddressSpec(addresses=current))
+        yield Put(NODE_ADDRESS, "routed", NodeAddressSpec(addresses=tuple(a for a in current if not _is_single(a))))
+        everything = tuple(sorted(accumulative, key=sort_key))
+        yield Put(NODE_ADDRESS, "accumulative", NodeAddressSpec(addresses=everything))
+
+
+class HardwareAddressController:
+    """LinkStatus → HardwareAddress of the first physical link, by name."""
+
+    name = "network-hardware-address"
+    inputs = (Input(LINK_STATUS),)
+    outputs = (HARDWARE_ADDRESS,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        for link in view.list(LINK_STATUS):
+            if is_physical(link.spec):
+                address = link.spec.permanent_addr or link.spec.hardware_addr
+                yield Put(HARDWARE_ADDRESS, "first", HardwareAddressSpec(name=link.id, hardware_addr=address))
+                return
+
+
+class NetworkStatusController:
+    """Addresses, routes, name and files → NetworkStatus. A network that is ``managed`` elsewhere is ready as it is."""
+
+    name = "network-status"
+    inputs = (
+        Input(NODE_ADDRESS, "current"),
+        Input(ROUTE_STATUS),
+        Input(HOSTNAME_STATUS, HOSTNAME),
+        Input(ETC_FILE_SPEC),
+        Input(ETC_FILE_STATUS),
+    )
+    outputs = (NETWORK_STATUS,)
+
+    def __init__(self, managed: bool = True) -> None:
+        self._managed = managed
+
+    def plan(self, view: View) -> Iterable[Step]:
+        current = view.get(NODE_ADDRESS, "current")
+        connected = any(not route.spec.dst and route.spec.gateway for route in view.list(ROUTE_STATUS))
+        yield Put(
+            NETWORK_STATUS,
+            "status",
+            NetworkStatusSpec(
+                address_ready=not self._managed or bool(current and current.spec.addresses),
+                connectivity_ready=not self._managed or connected,
+                hostname_ready=view.get(HOSTNAME_STATUS, HOSTNAME) is not None,
+                etc_files_ready=all(_is_written(view, id) for id in FILES),
+            ),
+        )
+
+
+def _is_fit(spec: AddressStatusSpec) -> bool:
+    return spec.scope == "global" and UNFIT.isdisjoint(spec.flags.split(","))
+
+
+def _is_single(address: str) -> bool:
+    return address.endswith("/128" if ":" in address else "/32")
+
+
+def _is_written(view: View, id: str) -> bool:
+    spec, status = view.get(ETC_FILE_SPEC, id), view.get(ETC_FILE_STATUS, id)
+    return spec is not None and status is not None and status.spec.spec_version == str(spec.metadata.version)
