@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import struct
 import zlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import zstandard
@@ -12,8 +13,9 @@ import zstandard
 from dozen.compose.archives import Member, make_cpio
 from dozen.compose.elf import NOTE_PVH_ENTRY, is_elf, read_notes
 from dozen.compose.errors import ComposeError
-from dozen.compose.kernel_modules import Kernel
+from dozen.compose.kernel_modules import Kernel, module_name
 from dozen.compose.objects import get_object
+from dozen.compose.tree import Entry
 
 DIRECTORY, REGULAR, CHARACTER = 0o040000, 0o100000, 0o020000
 
@@ -51,8 +53,12 @@ def unpack_payload(payload: bytes, name: str) -> bytes:
     raise ComposeError(f"{name} is packed in a way that is not known here (it starts with {payload[:6].hex()})")
 
 
-def make_initramfs(stage1: Path, kernel: Kernel, epoch: int) -> bytes:
-    """Stage 1, the modules that it loads and the list of them; not packed, since unpacking costs more than reading."""
+def make_initramfs(stage1: Path, kernel: Kernel, without: Collection[str], epoch: int) -> bytes:
+    """Stage 1, the modules that it loads and the list of them; not packed, since unpacking costs more than reading.
+
+    ``without``: modules of file systems that this image's root does not have.
+    """
+    early = [(entry, word) for entry, word in kernel.early if module_name(entry.path) not in without]
     members = [
         Member("dev", DIRECTORY | 0o755),
         Member("dev/console", CHARACTER | 0o600, device=(5, 1)),
@@ -60,10 +66,10 @@ def make_initramfs(stage1: Path, kernel: Kernel, epoch: int) -> bytes:
         Member("sys", DIRECTORY | 0o755),
         Member("root", DIRECTORY | 0o755),
         Member("init", REGULAR | 0o755, stage1.read_bytes()),
-        Member("modules", REGULAR | 0o644, module_list(kernel).encode()),
+        Member("modules", REGULAR | 0o644, module_list(early).encode()),
         Member("lib", DIRECTORY | 0o755),
     ]
-    for entry, _word in kernel.early:
+    for entry, _word in early:
         members.append(Member(early_path(entry.path)[1:], REGULAR | 0o644, get_object(entry.sha256)))
     return make_cpio(members, epoch)
 
@@ -73,6 +79,6 @@ def early_path(path: str) -> str:
     return "/lib/" + path.rpartition("/")[2]
 
 
-def module_list(kernel: Kernel) -> str:
+def module_list(early: Iterable[tuple[Entry, str]]) -> str:
     """What stage 1 reads: one path per line, those to be loaded beside the boot with an ampersand."""
-    return "".join(f"{'&' if word == 'beside' else ''}{early_path(entry.path)}\n" for entry, word in kernel.early)
+    return "".join(f"{'&' if word == 'beside' else ''}{early_path(entry.path)}\n" for entry, word in early)

@@ -24,9 +24,10 @@ from dozen.compose.cache import hash_file, hash_sources, stage_key, write_whole
 from dozen.compose.closure import add_libraries
 from dozen.compose.console import Console
 from dozen.compose.contents import Sources, add_recipe
-from dozen.compose.errors import ComposeError
+from dozen.compose.errors import BudgetError, ComposeError
 from dozen.compose.filesystems import Profile, lay_out, make_image
-from dozen.compose.image import FORMAT, Image, describe_file, read_image, write_image
+from dozen.compose.image import FILE, FORMAT, Image, describe_file, read_image, write_image
+from dozen.compose.imports import failing_imports
 from dozen.compose.kernel_modules import Kernel, add_kernel
 from dozen.compose.licences import add_licences
 from dozen.compose.lock import Lock
@@ -83,9 +84,12 @@ def compose(context: Context) -> Image:
     tools = prepare_tools(context)
     sources = gather_sources(context, tools)
     wheels = obtain_wheels(context.recipes.root / "python" / "node.txt", context.console)
-    tree, kernel = make_tree(context, sources, wheels, tools)
+    tree, kernel, modules = make_tree(context, sources, wheels, tools)
     check_budget(tree, read_start)
     manifest = add_manifest(tree, context.lock)
+    (context.out / FILE).unlink(missing_ok=True)
+    lay_out(tree, context.out / "rootfs")
+    judge_imports(context, failing_imports(modules, python_contents(tree), context.out / "rootfs", tools))
     write_root(context, tree, tools)
     write_boot_files(context, kernel)
     write_papers(context, manifest, wheels)
@@ -145,16 +149,30 @@ def gather_sources(context: Context, tools: toolroot.ToolRoot) -> Sources:
     return Sources(context.recipes, found, context.out / "launcher", context.project)
 
 
-def make_tree(context: Context, sources: Sources, wheels: list[Wheel], tools: toolroot.ToolRoot) -> tuple[Tree, Kernel]:
-    """Everything that goes into the root file system, except the manifest about it."""
+def make_tree(
+    context: Context, sources: Sources, wheels: list[Wheel], tools: toolroot.ToolRoot
+) -> tuple[Tree, Kernel, dict[str, bytes]]:
+    """Everything that goes into the root file system, except the manifest about it; and our modules' sources."""
     tree = Tree()
     for recipe in context.recipes.all:
         add_recipe(tree, recipe, sources)
     kernel = add_kernel(tree, sources, tools)
-    add_python(tree, sources, wheels, tools)
+    modules = add_python(tree, sources, wheels, tools)
     add_libraries(tree, sources)
     add_licences(tree, sources, wheels)
-    return tree, kernel
+    return tree, kernel, modules
+
+
+def python_contents(tree: Tree) -> dict[str, str]:
+    return {path: entry.sha256 for path, entry in tree.entries.items() if path.endswith((".pyc", ".so"))}
+
+
+def judge_imports(context: Context, problems: list[str]) -> None:
+    """A release refuses; while developing, half-done work may be started all the same."""
+    if problems and context.profile == "release":
+        raise BudgetError(problems)
+    for line in problems:
+        context.console.warn(f"warning: {line}")
 
 
 def read_start(entry: Entry) -> bytes:
@@ -163,15 +181,14 @@ def read_start(entry: Entry) -> bytes:
 
 
 def write_root(context: Context, tree: Tree, tools: toolroot.ToolRoot) -> None:
-    """The root file system as an image, and as files."""
     identity = stage_key(msgspec.json.encode([(entry.path, entry.mode, entry.sha256) for entry in tree.sorted()]))
     make_image(tree, context.lock.epoch, identity, context.profile, tools, context.out / "rootfs.img")
-    lay_out(tree, context.out / "rootfs")
 
 
 def write_boot_files(context: Context, kernel: Kernel) -> None:
     vmlinuz = get_object(kernel.vmlinuz.sha256)
-    initramfs = make_initramfs(context.out / "launcher" / "stage1", kernel, context.lock.epoch)
+    others = set(FILESYSTEMS.values()) - {FILESYSTEMS[context.profile]}
+    initramfs = make_initramfs(context.out / "launcher" / "stage1", kernel, others, context.lock.epoch)
     write_if_other(context.out / "vmlinuz", vmlinuz)
     write_if_other(context.out / "initramfs.cpio", initramfs)
     kept = context.out / ".vmlinux"

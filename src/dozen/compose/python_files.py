@@ -11,7 +11,7 @@ from dozen import __version__
 from dozen.compose.bytecode import Source, compile_all
 from dozen.compose.contents import Sources, file_entry
 from dozen.compose.errors import RecipeError
-from dozen.compose.objects import object_path
+from dozen.compose.objects import get_object, object_path
 from dozen.compose.recipes import Own, Recipe, Site, Stdlib
 from dozen.compose.toolroot import ToolRoot
 from dozen.compose.tree import Entry, Tree, Why
@@ -31,8 +31,8 @@ class Item(NamedTuple):
     why: Why
 
 
-def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: ToolRoot) -> None:
-    """Everything below /usr/lib/python3.13 and /usr/lib/dozen."""
+def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: ToolRoot) -> dict[str, bytes]:
+    """Everything below /usr/lib/python3.13 and /usr/lib/dozen. Returns the sources of our own modules, by name."""
     items: list[Item] = []
     for recipe in sources.recipes.all:
         if recipe.stdlib:
@@ -50,6 +50,13 @@ def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: Tool
         else:
             size = object_path(made).stat().st_size
             tree.add(Entry(f"{item.path}c", "file", 0o644, item.why, size, made))
+    own = {item.path: item.file.sha256 for item in modules if item.path.startswith(f"{SITE}/dozen/")}
+    return {dotted_name(path): get_object(sha256) for path, sha256 in own.items()}
+
+
+def dotted_name(path: str) -> str:
+    """``/usr/lib/dozen/dozen/node/__init__.py`` → ``dozen.node``."""
+    return path.removeprefix(f"{SITE}/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def excluded(path: str, globs: tuple[str, ...]) -> bool:

@@ -1,7 +1,7 @@
 """Checks that an image is reproducible: two builds in surroundings that differ in all that should not matter.
 
 Each build has a checkout at a path of its own, its own empty cache (downloads aside), another set of processors, time
-zone, umask, locale, home directory and hash seed; they run one after the other, so the clock differs too. Then every
+zone, umask, locale and hash seed; they run one after the other, so the clock differs too. Then every
 artefact must have one hash.
 """
 
@@ -76,7 +76,6 @@ def build_in(scratch: Path, around: Surroundings, profile: Profile, console: Con
         **{key: value for key, value in os.environ.items() if not key.startswith(("LC_", "PYTHON", "DOZEN_CACHE"))},
         **around.environment,
         "DOZEN_CACHE": str(cache),
-        "HOME": str(base),
         "PYTHONPATH": str(project / "src"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
