@@ -25,15 +25,15 @@ Place = tuple[AnyKind, str]
 class Outputs:
     """What ``owner`` may put into the store: the kinds that it declared.
 
-    ``settled`` is called whenever the last resource on its way out is gone.
+    ``gone`` is called whenever a resource on its way out is gone.
     """
 
     def __init__(
-        self, store: Store, owner: str, declared: Iterable[Output], settled: Callable[[], None] = lambda: None
+        self, store: Store, owner: str, declared: Iterable[Output], gone: Callable[[], None] = lambda: None
     ) -> None:
         self._store = store
         self._owner = owner
-        self._settled = settled
+        self._gone = gone
         self._owned: set[Place] = set()
         self._leaving: set[Place] = set()
         self._wanted: dict[Place, tuple[msgspec.Struct, Mapping[str, str]]] = {}
@@ -67,15 +67,15 @@ class Outputs:
         self._store.put(kind, id, spec, owner=self._owner, labels=labels)
         self._owned.add(place)
 
-    def remove(self, kind: AnyKind, id: str) -> None:
-        """See to it that the resource goes."""
+    def remove(self, kind: AnyKind, id: str) -> bool:
+        """See to it that the resource goes; True when it is gone."""
         place = (kind, id)
         self._wanted.pop(place, None)
-        if place not in self._owned or place in self._leaving:
-            return
-        self._leaving.add(place)
-        self._store.teardown(kind, id, owner=self._owner)
-        self._bury(place)
+        if place in self._owned and place not in self._leaving:
+            self._leaving.add(place)
+            self._store.teardown(kind, id, owner=self._owner)
+            self._bury(place)
+        return place not in self._leaving
 
     def sweep(self, keep: Iterable[Place], kinds: Iterable[AnyKind] | None = None) -> None:
         """Remove everything that is not to be kept, of these kinds or of all."""
@@ -116,8 +116,7 @@ class Outputs:
         wanted = self._wanted.pop(place, None)
         if wanted is not None:
             self.put(kind, id, *wanted)
-        if not self._leaving:
-            self._settled()
+        self._gone()
 
 
 def kind_of(output: Output) -> AnyKind:

@@ -25,7 +25,7 @@ from dozen.engine.outputs import Outputs
 from dozen.engine.store import Store
 from dozen.engine.view import Finalizers, StoreView
 from dozen.engine.watch import AnyEvent
-from dozen.machinery.plan import Controller, Effect, Permanent, Put, Requeue, Step, Temporary
+from dozen.machinery.plan import Controller, Effect, Permanent, Put, Remove, Requeue, Step, Temporary
 
 REST = 0.1
 RunEffect = Callable[[Effect], Awaitable[None]]
@@ -75,12 +75,12 @@ class Reconciler:
         self._fraction = fraction
         self._view = StoreView(store, controller)
         self._finalizers = Finalizers(store, controller)
-        self._outputs = Outputs(store, controller.name, controller.outputs, self._settled)
         self._due = True
         self._earliest = 0.0  # of a round after a failed one, in seconds of the clock's monotonic
-        self._held_back = False  # inputs wait for outputs that are still leaving
+        self._held_back = False  # a Remove, or inputs on their way out, wait for outputs that are still leaving
         self._wake: asyncio.Future[None] | None = None
         self._timer: Timer | None = None
+        self._outputs = Outputs(store, controller.name, controller.outputs, self._gone)
         self._stop = [store.listen(each.kind, self._changed, each.id) for each in controller.inputs]
 
     @property
@@ -140,19 +140,26 @@ class Reconciler:
         leaving = self._finalizers.take()
         plan = tuple(self.controller.plan(self._view))
         self.status.last_plan = plan
-        requeue: float | None = None
+        self._held_back = not await self._take_steps(plan)
+        self._outputs.sweep((step.kind, step.id) for step in plan if isinstance(step, Put))
+        if leaving and not self._held_back:
+            if self._outputs.leaving:
+                self._held_back = True
+            else:
+                self._finalizers.release(leaving)
+        return min([step.seconds for step in plan if isinstance(step, Requeue)], default=None)
+
+    async def _take_steps(self, plan: tuple[Step, ...]) -> bool:
+        """Take the steps in order; False if a `Remove` has to wait."""
         for step in plan:
             if isinstance(step, Put):
                 self._outputs.put(step.kind, step.id, step.spec, step.labels)
-            elif isinstance(step, Requeue):
-                requeue = step.seconds if requeue is None else min(requeue, step.seconds)
-            else:
+            elif isinstance(step, Remove):
+                if not self._outputs.remove(step.kind, step.id):
+                    return False
+            elif isinstance(step, Effect):
                 await self._take_effect(step)
-        self._outputs.sweep((step.kind, step.id) for step in plan if isinstance(step, Put))
-        self._held_back = bool(leaving) and self._outputs.leaving
-        if leaving and not self._held_back:
-            self._finalizers.release(leaving)
-        return requeue
+        return True
 
     async def _take_effect(self, effect: Effect) -> None:
         started = self._clock.monotonic()
@@ -207,6 +214,6 @@ class Reconciler:
         else:
             self.trigger()
 
-    def _settled(self) -> None:
+    def _gone(self) -> None:
         if self._held_back:
             self.trigger()

@@ -4,6 +4,7 @@ A controller's ``plan`` reads resources and yields steps. It does no I/O. The en
 
 * an `Effect` is something done to the machine; the runner in `dozen.linux` executes it;
 * a `Put` writes a resource that the controller owns;
+* a `Remove` ends a resource that the controller owns, and waits until nobody needs it any more;
 * a `Requeue` asks to be planned again after a delay even if nothing changes.
 
 When an effect fails, the steps behind it are not taken, and the plan is made again after a back-off. So a status that
@@ -37,13 +38,27 @@ class Put(Generic[SpecT_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Remove:
+    """See to it that an own resource is gone before the steps behind this one are taken.
+
+    What a plan does not put is torn down anyway, but only after all its steps. Where something has to be undone after
+    everybody has let go (unmount when no service uses the mount any more), this step stands before the effect. While
+    somebody holds a finalizer on the resource, the plan ends here, and is made again when it is gone: so put such steps
+    last, and let the effects behind them bear being repeated.
+    """
+
+    kind: Kind[msgspec.Struct]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Requeue:
     """Plan again after ``seconds``."""
 
     seconds: float
 
 
-Step = Effect | Put[msgspec.Struct] | Requeue
+Step = Effect | Put[msgspec.Struct] | Remove | Requeue
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,10 @@ Output = Kind[msgspec.Struct] | Shared
 
 
 class View(Protocol):
-    """What a plan may look at: the controller's declared inputs (and its own outputs), as of now."""
+    """What a plan may look at: the controller's declared inputs (and its own outputs), as of now.
+
+    What is on its way out is hidden, except among inputs that the controller holds a finalizer on.
+    """
 
     def get(self, kind: Kind[SpecT], id: str) -> Resource[SpecT] | None: ...
 
