@@ -3,7 +3,7 @@
 A disk with a GPT starts with a *protective MBR* (so that old tools see a full disk), then the primary header and the
 array of entries; copies of entries and header are at the disk's end. Each header has a checksum of itself and of the
 entries, so a table of which half was lost is still read from the other half. Layout: UEFI specification 2.10,
-chapter 5. A *sector* is the disk's logical block, 512 or 4096 bytes; addresses (LBA) count sectors. No I/O happens here: reading
+chapter 5. A *sector* is the disk's logical block, 512 or 4096 bytes; addresses (LBA) count sectors. No I/O: reading
 goes through a function, and writing is a list of (offset, bytes).
 """
 
