@@ -28,6 +28,7 @@ LAYOUT = "1"
 MERGED = ("bin", "sbin", "lib", "lib64")
 PACKAGES = (
     "binutils",
+    "busybox-static",  # not to build with: the boot tests put it into a container on the node
     "coreutils",
     "erofs-utils",
     "gcc-14",
