@@ -13,6 +13,7 @@ from dozen.linux import rtnetlink as rt
 from dozen.linux.linkdetails import LinkDetails, Speed, read_details, read_speed
 from dozen.linux.netlink import Overrun
 from dozen.linux.network import Changes, Network, Record
+from dozen.machinery.addresses import INET4
 from dozen.machinery.resources.enums import ENUMS, flags_text
 from dozen.machinery.resources.link import LINK_STATUS, LinkStatusSpec
 from dozen.machinery.resources.network import (
@@ -45,15 +46,23 @@ class NetworkWatcher:
             while True:
                 picture = Picture(publish)
                 with Network() as network:
-                    picture.start(network.list_links(), network.list_addresses(), network.list_routes())
+                    picture.start(network.list_links(), network.list_addresses())
+                    picture.replace_routes(network.list_routes())
                 try:
-                    while True:
-                        for exists, record in await changes.read():
-                            picture.change(exists, record)
+                    await self._follow(changes, picture)
                 except Overrun:
                     continue  # some changes were lost: look at everything again
         finally:
             changes.close()
+
+    async def _follow(self, changes: Changes, picture: Picture) -> None:
+        while True:
+            batch = await changes.read()
+            for exists, record in batch:
+                picture.change(exists, record)
+            if any(hides_routes(exists, record) for exists, record in batch):
+                with Network() as network:
+                    picture.replace_routes(network.list_routes())
 
 
 class Picture:
@@ -71,12 +80,15 @@ class Picture:
         self._names: dict[int, str] = {}
         self._details: dict[int, LinkDetails] = {}
 
-    def start(self, links: list[rt.Link], addresses: list[rt.Address], routes: list[rt.Route]) -> None:
+    def start(self, links: list[rt.Link], addresses: list[rt.Address]) -> None:
         """Publish what there is, and nothing else."""
         self._names = {link.index: link.name for link in links}
         self._publish.replace(LINK_STATUS, {link.name: self._describe_link(link) for link in links})
         found = [self._describe_address(address) for address in addresses]
         self._publish.replace(ADDRESS_STATUS, {address_id(spec): spec for spec in found})
+
+    def replace_routes(self, routes: list[rt.Route]) -> None:
+        """Publish these routes, and no others."""
         ways = [self._describe_route(route) for route in routes]
         self._publish.replace(ROUTE_STATUS, {route_id(spec): spec for spec in ways})
 
@@ -177,6 +189,15 @@ class Picture:
                 for hop in route.next_hops
             ),
         )
+
+
+def hides_routes(exists: bool, record: Record) -> bool:
+    """Whether a change may have taken routes with it: the kernel does not tell of IPv4 routes that go with their link
+    or their source address (fib_sync_down_dev and fib_sync_down_addr flush without a message).
+    """
+    if isinstance(record, rt.Link):
+        return not exists or not record.flags & rt.IFF_UP
+    return isinstance(record, rt.Address) and not exists and record.family == INET4
 
 
 def address_id(spec: AddressStatusSpec) -> str:
