@@ -23,14 +23,14 @@ __all__ = ["forward", "forwarded_fields"]
 
 # Fields about one hop. Everything else of a response is passed on as it came.
 _HOP_FIELDS = TRANSPORT_FIELDS - {b"content-type"}
-# Requests' fields that the channel writes itself.
-_OWN_FIELDS = frozenset((b"user-agent",))
+# Fields of a request that the channel writes itself.
+_OWN_FIELDS = TRANSPORT_FIELDS | {b"user-agent", b"grpc-timeout"}
 
 
 def forwarded_fields(call: ServerCall, drop: Iterable[str] = (), add: Iterable[tuple[str, str]] = ()) -> list[Pair]:
-    """A call's metadata for the next hop: without the names in ``drop``, with the pairs in ``add``."""
-    dropped = {name.encode() for name in drop} | _OWN_FIELDS
-    kept = [pair for pair in call.metadata.pairs if pair[0] not in dropped]
+    """A call's fields for the next hop: without the names in ``drop``, with the pairs in ``add``."""
+    dropped = _OWN_FIELDS.union(name.encode() for name in drop)
+    kept = [pair for pair in call.head.regular if pair[0] not in dropped]
     return kept + [(name.encode(), value.encode()) for name, value in add]
 
 

@@ -54,7 +54,7 @@ class Sender:
         return self._out_size
 
     def take(self) -> bytes:
-        """The output so far. Call `pump` after it was written: more may be waiting."""
+        """The output so far. Call `pump` before it: streams may have waited for room."""
         out = b"".join(self._out)
         self._out.clear()
         self._out_size = 0

@@ -93,13 +93,13 @@ class CallOwner(Protocol):
 class ServerCall:
     """One call. A handler reads with `recv`, answers with `send`, and returns or raises `RpcError`.
 
-    ``path``: "/package.Service/Method". ``metadata``: what the client sent beside its messages. ``authority``: the host
-    that the client believes to talk to. ``deadline``: in the event loop's time, or None.
+    ``path``: "/package.Service/Method". ``metadata``: what the client sent beside its messages. ``authority``: the
+    host that the client believes to talk to. ``head``: all fields of the request. ``deadline``: in the event loop's
+    time, or None.
     """
 
     __slots__ = (
         "_drained",
-        "_head",
         "_inbox",
         "_initial",
         "_metadata",
@@ -112,6 +112,7 @@ class ServerCall:
         "deadline",
         "expired",
         "finished",
+        "head",
         "path",
         "task",
     )
@@ -125,7 +126,7 @@ class ServerCall:
         self._wire = wire
         self._owner = owner
         self._stream = stream
-        self._head = head
+        self.head = head
         self._metadata: Metadata | None = None
         self._inbox = Inbox(wire.loop, owner.limits.max_message, partial(wire.connection.credit, stream))
         self._initial: list[Pair] = []
@@ -139,12 +140,12 @@ class ServerCall:
     @property
     def metadata(self) -> Metadata:
         if self._metadata is None:
-            self._metadata = Metadata(self._head.regular)
+            self._metadata = Metadata(self.head.regular)
         return self._metadata
 
     @property
     def authority(self) -> str:
-        return self._head.pseudo.get(b":authority", b"").decode("utf-8", "replace")
+        return self.head.pseudo.get(b":authority", b"").decode("utf-8", "replace")
 
     @property
     def peer(self) -> Peer:

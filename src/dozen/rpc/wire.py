@@ -40,10 +40,10 @@ class Wire(asyncio.BufferedProtocol):
         self.loop = loop
         self.transport: asyncio.Transport | None = None
         self.connection = Connection(limits=limits, on_output=self._schedule, clock=loop.time, accept=accept)
-        self._buffer = buffer
         self._view = memoryview(buffer)
         self._on_end = on_end
         self._closing = False
+        self._scheduled = False
         self._linger: asyncio.TimerHandle | None = None
 
     # asyncio's side
@@ -52,15 +52,19 @@ class Wire(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.set_write_buffer_limits(high=_HIGH_WATER)
-        set_keepalive(transport.get_extra_info("socket"))
+        tune_socket(transport.get_extra_info("socket"))
         self.connection.start()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
+    def get_buffer(self, sizehint: int) -> memoryview:
+        # asyncio's TLS fills a slice of it, and a slice of a bytearray is a copy that nobody would ever see.
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         connection = self.connection
+        # What this makes ready runs before a flush that is scheduled behind it, so one write carries all answers.
+        self._scheduled = True
         connection.receive(self._view[:nbytes].tobytes())
+        self.loop.call_soon(self.flush)
         if connection.fault is not None:
             self.close()
         else:
@@ -98,14 +102,15 @@ class Wire(asyncio.BufferedProtocol):
         """Write what has collected, and what gets a turn because of it."""
         connection = self.connection
         transport = self.transport
-        if transport is None or self._closing:
-            return
-        while connection.writable:
+        # Output that appears from here to the end of this function is its own business.
+        self._scheduled = True
+        while transport is not None and not self._closing and connection.writable:
+            connection.pump()
             data = connection.take()
             if not data:
-                return
+                break
             transport.write(data)
-            connection.pump()
+        self._scheduled = False
 
     def close(self) -> None:
         """Write what has collected and close; cut off a peer that does not take it."""
@@ -124,13 +129,17 @@ class Wire(asyncio.BufferedProtocol):
             self.transport.abort()
 
     def _schedule(self) -> None:
-        self.loop.call_soon(self.flush)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self.flush)
 
 
-def set_keepalive(sock: socket.socket | None) -> None:
-    """Have the kernel notice a TCP peer that vanished."""
+def tune_socket(sock: socket.socket | None) -> None:
+    """Send small writes at once, and have the kernel notice a TCP peer that vanished."""
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
+    # asyncio sets this only for sockets that were made with an explicit protocol number, which accepted ones may lack.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_IDLE)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEP_INTERVAL)
