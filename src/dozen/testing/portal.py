@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -33,6 +34,10 @@ class Portal:
 
         # The loop enforces the limit; the second one is for a loop that is itself stuck.
         return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result(seconds + GRACE)
+
+    def start(self, coroutine: Coroutine[Any, Any, ResultT]) -> Future[ResultT]:
+        """Lets the coroutine run on its own; the future gives its result, and cancelling it cancels the coroutine."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -12,7 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml as pyyaml
-from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, message_factory
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    json_format,
+    message_factory,
+    struct_pb2,
+)
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -52,7 +59,7 @@ class Descriptions:
 
     def __init__(self) -> None:
         self.file = descriptor_pb2.FileDescriptorProto(name="specs.proto", package="t", syntax="proto3")
-        self.file.dependency.append(duration_pb2.DESCRIPTOR.name)
+        self.file.dependency.extend([duration_pb2.DESCRIPTOR.name, struct_pb2.DESCRIPTOR.name])
         self.names: dict[type[msgspec.Struct], str] = {}
         for name in ("Ip", "Prefix"):
             message = self.file.message_type.add(name=name)
@@ -78,7 +85,12 @@ class Descriptions:
             field.type = FIELD.TYPE_UINT32  # an enum and a uint32 look the same on the wire
         else:
             field.type = FIELD.TYPE_MESSAGE
-            known = {"addr": ".t.Ip", "prefix": ".t.Prefix", "duration": ".google.protobuf.Duration"}
+            known = {
+                "addr": ".t.Ip",
+                "prefix": ".t.Prefix",
+                "duration": ".google.protobuf.Duration",
+                "json": ".google.protobuf.Struct",
+            }
             if type_ == "{string}":
                 field.type_name = f".t.{message.name}.{self.describe_map(message, row)}"
             else:
@@ -98,9 +110,10 @@ def build_messages() -> dict[type[msgspec.Struct], type[Message]]:
     for kind in KINDS:
         descriptions.describe(kind.spec)
     pool = descriptor_pool.DescriptorPool()
-    duration_file = descriptor_pb2.FileDescriptorProto()
-    duration_pb2.DESCRIPTOR.CopyToProto(duration_file)
-    pool.Add(duration_file)
+    for known in (duration_pb2, struct_pb2):
+        file = descriptor_pb2.FileDescriptorProto()
+        known.DESCRIPTOR.CopyToProto(file)
+        pool.Add(file)
     pool.Add(descriptions.file)
     found = {cls: pool.FindMessageTypeByName(f"t.{name}") for cls, name in descriptions.names.items()}
     return {cls: message_factory.GetMessageClass(descriptor) for cls, descriptor in found.items()}
@@ -133,6 +146,15 @@ SIMPLE: dict[str, st.SearchStrategy[object]] = {
     "hwaddr": st.binary(min_size=6, max_size=6).map(lambda data: data.hex(":")),
     "duration": st.integers(-(10**18), 10**18),
     "{string}": st.dictionaries(texts, texts, max_size=3),
+    "json": st.dictionaries(
+        texts,
+        st.recursive(
+            st.none() | st.booleans() | texts | st.integers(-(2**31), 2**31).map(float),
+            lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+            max_leaves=6,
+        ),
+        max_size=3,
+    ),
 }
 
 
@@ -207,13 +229,15 @@ def decoded(cls: type[msgspec.Struct], message: Message, type_: str = "") -> obj
                 return value.ip, value.prefix_length  # type: ignore[attr-defined]
             if inner == "duration":
                 return value.seconds * 10**9 + value.nanos  # type: ignore[attr-defined]
+            if inner == "json":
+                return json_format.MessageToDict(value)
             return decoded(struct_named(cls, inner), value) if isinstance(value, Message) else value
 
         if row.type == "{string}":
             out[row.attribute] = dict(value)
         elif repeated:
             out[row.attribute] = [one(each) for each in value]
-        elif isinstance(value, Message) and inner not in ("addr", "prefix", "duration"):
+        elif isinstance(value, Message) and inner not in ("addr", "prefix", "duration", "json"):
             out[row.attribute] = one(value) if message.HasField(row.attribute) else None
         else:
             out[row.attribute] = one(value)
@@ -313,8 +337,8 @@ def test_defaults_render(kind: Kind[Spec]) -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_columns_point_at_fields(kind: Kind[Spec]) -> None:
     for _, path in kind.columns:
-        if path == "{@}":
-            continue
+        if wire_rows(kind.spec)[0].name == "@":
+            continue  # the YAML is the value itself
         cls: type[msgspec.Struct] = kind.spec
         for name in path.strip("{}").removesuffix("[:]").strip(".").split("."):
             row = next((row for row in wire_rows(cls) if row.name == name), None)

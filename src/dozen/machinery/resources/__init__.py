@@ -28,6 +28,8 @@ THEMES = (
     "operator",
     "settings",
     "clock",
+    "cluster",
+    "kubernetes",
 )
 
 NAMESPACES = {
@@ -38,6 +40,8 @@ NAMESPACES = {
     "hardware": "What the machine is made of",
     "files": "Files that change while the system runs",
     "secrets": "Keys and certificates",
+    "cluster": "The cluster that the node belongs to",
+    "k8s": "Kubernetes on this node",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
@@ -180,6 +180,27 @@ def _duration(nanoseconds: int) -> bytes:
     return out + (varint(2 << 3 | VARINT) + varint(sign * rest) if rest else b"")
 
 
+def _json(mapping: Any) -> bytes:
+    """google.protobuf.Struct: a map from names to values."""
+    entries = [_entry(1, key.encode()) + _entry(2, _json_value(mapping[key])) for key in sorted(mapping)]
+    return b"".join([_entry(1, entry) for entry in entries])
+
+
+def _json_value(value: Any) -> bytes:
+    """google.protobuf.Value: one field of six, which is there even when it is zero."""
+    if value is None:
+        return b"\x08\x00"
+    if isinstance(value, bool):
+        return b"\x20" + varint(value)
+    if isinstance(value, int | float):
+        return b"\x11" + struct.pack("<d", value)
+    if isinstance(value, str):
+        return _entry(3, value.encode("utf-8", "replace"))
+    if isinstance(value, Mapping):
+        return _entry(5, _json(value))
+    return _entry(6, b"".join([_entry(1, _json_value(each)) for each in value]))
+
+
 # What is written as a length and bytes.
 _LENGTHS: dict[str, Encoder] = {
     "string": lambda text: text.encode("utf-8", "replace"),
@@ -189,4 +210,5 @@ _LENGTHS: dict[str, Encoder] = {
     "prefix": _prefix,
     "hwaddr": _hardware,
     "duration": _duration,
+    "json": _json,
 }

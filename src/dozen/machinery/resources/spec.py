@@ -22,6 +22,7 @@ prefix                    str ``10.0.0.0/8``    message of the bytes and the len
 hwaddr                    str ``02:..:01``      bytes
 duration                  int, nanoseconds      google.protobuf.Duration (YAML: ``1h0m0s``)
 enum:Name flags:Name      str                   number, see `dozen.machinery.resources.enums`
+json                      Mapping of plain data google.protobuf.Struct
 Name                      struct or None        message
 [type] {type}             tuple, Mapping        repeated, map from string
 ========================  ====================  =============================================

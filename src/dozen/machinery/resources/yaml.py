@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -28,7 +29,10 @@ def render(spec: msgspec.Struct) -> str:
     """The YAML of a spec, ending with a newline; ``{}`` if there is nothing to say."""
     rows = wire_rows(type(spec))
     if len(rows) == 1 and rows[0].name == "@":
-        return _scalar(getattr(spec, rows[0].attribute), rows[0].type, "") + "\n"
+        value = getattr(spec, rows[0].attribute)
+        if rows[0].type == "json":
+            return "\n".join(_mapping(value, "") or ["{}"]) + "\n"
+        return _scalar(value, rows[0].type, "") + "\n"
     return "\n".join(_fields(spec, "") or ["{}"]) + "\n"
 
 
@@ -53,10 +57,26 @@ def _field(key: str, value: Any, type_: str, indent: str) -> list[str]:
     if type_.startswith("["):
         items = [line for each in value for line in _item(each, type_[1:-1], deeper)]
         return [key, *items] if items else [f"{key} []"]
-    if type_.startswith("{"):
-        inner = [f"{deeper}{text(name, deeper)}: {text(value[name], deeper)}" for name in sorted(value)]
+    if type_.startswith("{") or type_ == "json":
+        inner = _mapping(value, deeper)
         return [key, *inner] if inner else [f"{key} {{}}"]
     return [f"{key} {_scalar(value, type_, indent)}"]
+
+
+def _mapping(value: Mapping[str, Any], indent: str) -> list[str]:
+    """Plain data of any shape, names sorted."""
+    return [line for name in sorted(value) for line in _plain(f"{indent}{text(name)}:", value[name], indent)]
+
+
+def _plain(key: str, value: Any, indent: str) -> list[str]:
+    deeper = indent + INDENT
+    if isinstance(value, Mapping):
+        inner = _mapping(value, deeper)
+        return [key, *inner] if inner else [f"{key} {{}}"]
+    if isinstance(value, list | tuple):
+        items = [line for each in value for line in _plain(f"{deeper}-", each, deeper)]
+        return [key, *items] if items else [f"{key} []"]
+    return [f"{key} {_scalar(value, '', indent)}"]
 
 
 def _item(value: Any, type_: str, indent: str) -> list[str]:

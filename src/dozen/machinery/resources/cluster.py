@@ -1,0 +1,103 @@
+"""The cluster that the node belongs to, and its other members as far as they are known."""
+
+from __future__ import annotations
+
+from dozen.machinery.resource import Kind
+from dozen.machinery.resources.spec import Spec
+
+
+class IdentitySpec(Spec):
+    """The node's own id in its cluster; id ``local``."""
+
+    node_id: str = ""
+
+    WIRE = "1 nodeId string"
+
+
+IDENTITY = Kind(
+    "Identities.cluster.talos.dev",
+    "cluster",
+    IdentitySpec,
+    "Identity",
+    aliases=("identity",),
+    columns=(("ID", "{.nodeId}"),),
+)
+
+
+class InfoSpec(Spec):
+    """Id and name of the cluster; id ``current``."""
+
+    cluster_id: str = ""
+    cluster_name: str = ""
+
+    WIRE = "1 clusterId string, 2 clusterName string"
+
+
+INFO = Kind(
+    "Infos.cluster.talos.dev",
+    "cluster",
+    InfoSpec,
+    "Info",
+    aliases=("info",),
+    columns=(("Cluster ID", "{.clusterId}"), ("Cluster Name", "{.clusterName}")),
+)
+
+
+class ControlPlane(Spec):
+    """What a member offers to others as part of the control plane."""
+
+    port: int = 0
+
+    WIRE = "1 port int64"
+
+
+class MemberSpec(Spec):
+    """A node of the cluster; its id is the node's name."""
+
+    node_id: str = ""
+    addresses: tuple[str, ...] = ()
+    hostname: str = ""
+    machine_type: str = "unknown"
+    operating_system: str = ""
+    control_plane: ControlPlane | None = None
+
+    WIRE = """
+        1 nodeId string, 2 addresses [addr], 3 hostname string, 4 machineType enum:MachineType,
+        5 operatingSystem string, 6 controlPlane ControlPlane omit
+    """
+
+
+MEMBER = Kind(
+    "Members.cluster.talos.dev",
+    "cluster",
+    MemberSpec,
+    "Member",
+    aliases=("member",),
+    columns=(
+        ("Hostname", "{.hostname}"),
+        ("Machine Type", "{.machineType}"),
+        ("OS", "{.operatingSystem}"),
+        ("Addresses", "{.addresses}"),
+    ),
+)
+
+
+class SiderolinkStatusSpec(Spec):
+    """The tunnel to a management service, if there is one; id ``siderolink``."""
+
+    host: str = ""
+    connected: bool = False
+    link_name: str = ""
+    grpc_tunnel: bool = False
+
+    WIRE = "1 host string, 2 connected bool, 3 linkName string, 4 grpcTunnel bool"
+
+
+SIDEROLINK_STATUS = Kind(
+    "SiderolinkStatuses.siderolink.talos.dev",
+    "config",
+    SiderolinkStatusSpec,
+    "SiderolinkStatus",
+    aliases=("siderolinkstatus", "ss"),
+    columns=(("Host", "{.host}"), ("Connected", "{.connected}")),
+)
