@@ -50,7 +50,8 @@ def test_lvm_and_dmsetup_make_list_and_remove_a_volume(toolbox: Toolbox) -> None
         )
     finally:
         outcome = toolbox.run(
-            f"{HOST} /sbin/lvm lvremove -y box; {HOST} /sbin/lvm vgremove -y box; {HOST} /sbin/lvm pvremove -y /dev/loop7;"
+            f"{HOST} /sbin/lvm lvremove -y box; {HOST} /sbin/lvm vgremove -y box;"
+            f"{HOST} /sbin/lvm pvremove -y /dev/loop7;"
             "losetup -d /host/dev/loop7; rm /host/var/tmp-lvm.img"
         )
     assert "box-one" not in toolbox.check(f"{HOST} /sbin/dmsetup ls"), outcome.output

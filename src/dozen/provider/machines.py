@@ -112,11 +112,19 @@ class BootImage:
         return cls(kernel, initramfs, rootfs, image.cmdline, identity.hexdigest()[:16], image.tree.resolve())
 
 
+class Network(StrEnum):
+    """What a machine's network card is plugged into. A node must bear all of them."""
+
+    USER = "user"  # the emulator's own network, with DHCP, DNS and a way out
+    SILENT = "silent"  # a network where nobody answers
+    NONE = "none"  # there is no card
+
+
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
     """What to make a machine from. Sizes in MiB; ``config`` is the machine configuration's text, or None for none.
 
-    ``disk_mib`` of 0 means no data disk, ``network`` False no network card: a node must bear both.
+    ``disk_mib`` of 0 means no data disk.
     ``arguments`` go to the kernel behind the image's own, ``disks`` are more disk images as serial number → file.
     ``throwaway``: what is written to any disk is forgotten when the machine ends.
     """
@@ -127,7 +135,7 @@ class MachineSpec:
     cpus: int = 2
     memory_mib: int = 2048
     disk_mib: int = 8192
-    network: bool = True
+    network: Network = Network.USER
     arguments: tuple[str, ...] = ()
     disks: dict[str, Path] = field(default_factory=dict)
     throwaway: bool = False

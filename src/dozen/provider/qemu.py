@@ -32,7 +32,7 @@ from pathlib import Path
 import msgspec
 
 from dozen.provider import accelerator, qmp
-from dozen.provider.machines import BootImage, Machine, MachineSpec, ProviderError, Report, reported
+from dozen.provider.machines import BootImage, Machine, MachineSpec, Network, ProviderError, Report, reported
 
 PROGRAM = "qemu-system-x86_64"
 API_PORT = 50000
@@ -213,7 +213,7 @@ def machine_arguments(spec: MachineSpec, record: Record, folder: Path) -> list[s
         *("-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=entropy"),
         *boot_arguments(image, spec.arguments),
         *(word for disk in disks_of(spec) for word in disk_arguments(*disk)),
-        *(network_arguments(record) if spec.network else ()),
+        *network_arguments(spec.network, record),
         *(("-smbios", "type=11,path=smbios") if spec.config is not None else ()),
     ]
 
@@ -241,11 +241,14 @@ def disk_arguments(serial: str, file: str, option: str) -> list[str]:
     ]
 
 
-def network_arguments(record: Record) -> list[str]:
+def network_arguments(network: Network, record: Record) -> list[str]:
     """User-mode networking: no privilege, no interface on the host. The card's boot ROM is left out."""
+    if network is Network.NONE:
+        return []
     forward = f"hostfwd=tcp:127.0.0.1:{record.port}-:{API_PORT}"
+    backend = f"user,id=net0,{forward}" if network is Network.USER else "hubport,id=net0,hubid=0"
     return [
-        *("-netdev", f"user,id=net0,{forward}"),
+        *("-netdev", backend),
         *("-device", f"virtio-net-pci,netdev=net0,mac={record.mac},romfile="),
     ]
 

@@ -112,6 +112,19 @@ class LiveNode:
         """For a failed test's report, never for deciding anything."""
         return read_console(self.machine.console)
 
+    def resources(self, type: str, namespace: str) -> dict[str, Any]:
+        """The specs of all resources of a type, by id, as their YAML says."""
+        from dozen.machinery import yaml
+
+        replies = self.call("/cosi.resource.State/List", type=type, namespace=namespace)
+        found = [reply.resource for reply in replies]
+        return {item.metadata.id: yaml.load(item.spec.yaml_spec, item.metadata.id) for item in found}
+
+    def problems(self) -> dict[str, str]:
+        """What the node says is wrong with it, by subject."""
+        specs = self.resources("Diagnostics.runtime.talos.dev", "runtime")
+        return {name: spec["message"] for name, spec in specs.items()}
+
     # Waiting.
 
     def until(self, ask: Callable[[], ValueT | None], what: str, seconds: float = 60.0) -> ValueT:

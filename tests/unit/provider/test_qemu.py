@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dozen.provider.machines import BootImage, MachineSpec, ProviderError
+from dozen.provider.machines import BootImage, MachineSpec, Network, ProviderError
 from dozen.provider.qemu import (
     Record,
     encode_config,
@@ -56,11 +56,17 @@ def test_arguments_of_the_machine_come_behind_those_of_the_image() -> None:
 
 @pytest.mark.parametrize(
     ("change", "absent"),
-    [({"network": False}, "virtio-net-pci"), ({"disk_mib": 0}, "disk.raw"), ({"config": None}, "smbios")],
+    [({"network": Network.NONE}, "virtio-net-pci"), ({"disk_mib": 0}, "disk.raw"), ({"config": None}, "smbios")],
 )
 def test_a_machine_can_lack_a_part(change: dict, absent: str) -> None:
     assert absent in " ".join(machine_arguments(SPEC, RECORD, FOLDER))
     assert absent not in " ".join(machine_arguments(replace(SPEC, **change), RECORD, FOLDER))
+
+
+def test_a_silent_network_leads_nowhere() -> None:
+    arguments = machine_arguments(replace(SPEC, network=Network.SILENT), RECORD, FOLDER)
+    assert value(arguments, "-netdev") == "hubport,id=net0,hubid=0"
+    assert "virtio-net-pci" in value(arguments, "-device", "net0")
 
 
 def test_more_disks_carry_their_serial_numbers() -> None:
