@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 
 from dozen.machinery.effects import kernel as effects
-from dozen.machinery.plan import Effect, Permanent, Temporary
+from dozen.machinery.plan import Effect, Permanent
 
 
 async def run(effect: Effect) -> None:
     """Carry out one effect of `dozen.machinery.effects.kernel`.
 
-    Raises `Permanent` for what this kernel does not have or accept, `Temporary` for what may succeed later.
+    Raises `Permanent` for what this kernel does not have or accept.
     """
     if isinstance(effect, effects.WriteParameters):
         _write_parameters(effect)
-    elif isinstance(effect, effects.LoadModule):
+    elif isinstance(effect, effects.LoadModules):
         # a module's start may probe hardware for seconds
-        await asyncio.to_thread(_load_module, effect)
+        await asyncio.to_thread(_load_modules, effect)
     elif isinstance(effect, effects.ReloadDeviceRules):
         await _reload_device_rules()
     else:
@@ -41,17 +40,20 @@ def _write_parameters(effect: effects.WriteParameters) -> None:
         raise Permanent("; ".join(failures))
 
 
-def _load_module(effect: effects.LoadModule) -> None:
+def _load_modules(effect: effects.LoadModules) -> None:
     from dozen.linux import modules
 
-    try:
-        modules.load(effect.name, effect.parameters)
-    except modules.UnknownModule as error:
-        raise Permanent(str(error)) from error
-    except modules.LoadError as error:
-        if error.errno in (errno.ENOMEM, errno.EAGAIN, errno.EINTR):
-            raise Temporary(f"{error.filename}: {error.strerror}") from error
-        raise Permanent(f"{error.filename}: {error.strerror}") from error
+    index = modules.ModuleIndex()
+    failures = []
+    for module in effect.modules:
+        try:
+            modules.load(module.name, module.parameters, index=index)
+        except modules.UnknownModule as error:
+            failures.append(str(error))
+        except modules.LoadError as error:
+            failures.append(f"{error.filename}: {error.strerror}")
+    if failures:
+        raise Permanent("; ".join(failures))
 
 
 async def _reload_device_rules() -> None:

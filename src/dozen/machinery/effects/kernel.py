@@ -32,14 +32,24 @@ class WriteParameters(Effect):
 
 
 @dataclass(frozen=True, slots=True)
-class LoadModule(Effect):
-    """Load a kernel module and what it depends on; one that is loaded or built in is fine."""
+class Module:
+    """A kernel module, and parameters as ``name=value``."""
 
     name: str
     parameters: tuple[str, ...] = ()
 
+
+@dataclass(frozen=True, slots=True)
+class LoadModules(Effect):
+    """Load kernel modules and what they depend on: each is tried even if another one fails, then that is told.
+
+    One that is loaded already, or built in, is fine.
+    """
+
+    modules: tuple[Module, ...]
+
     def __str__(self) -> str:
-        return " ".join(("load module", self.name, *self.parameters))
+        return "load " + ", ".join(" ".join((each.name, *each.parameters)) for each in self.modules)
 
 
 @dataclass(frozen=True, slots=True)
