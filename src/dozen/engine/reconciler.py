@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from dozen.engine.backoff import delay_after, random_fraction
 from dozen.engine.clock import Clock, Timer
@@ -41,8 +42,7 @@ class Activity(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(slots=True)
-class Status:
+class Status(msgspec.Struct):
     """How a controller or watcher is getting on. ``retry_at`` is in seconds of the clock's ``monotonic``."""
 
     activity: Activity = Activity.IDLE

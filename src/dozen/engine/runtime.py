@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -36,8 +35,7 @@ class EdgeType(StrEnum):
     SHARED_OUTPUT = "shared output"
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(msgspec.Struct, frozen=True):
     """A connection in the graph of dependencies; ``id`` "" stands for all resources of the kind."""
 
     name: str
@@ -46,8 +44,7 @@ class Edge:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True):
     """Who depends on what: a picture of the whole node."""
 
     controllers: tuple[str, ...]

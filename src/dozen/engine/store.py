@@ -35,7 +35,7 @@ from dozen.engine.errors import (
 from dozen.engine.watch import CREATED, DESTROYED, UPDATED, Event, Listener, Watch
 from dozen.machinery.resource import NO_LABELS, Kind, Metadata, Phase, Resource, SpecT
 
-HISTORY = 512  # events that each kind in each namespace remembers for resumed watches
+HISTORY = 128  # events that each kind in each namespace remembers for resumed watches
 
 _RUNNING = Phase.RUNNING
 _TEARING_DOWN = Phase.TEARING_DOWN

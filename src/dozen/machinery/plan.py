@@ -14,7 +14,6 @@ is put behind an effect is a statement that the effect happened. What a plan no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Generic, Protocol
 
 import msgspec
@@ -22,23 +21,22 @@ import msgspec
 from dozen.machinery.resource import NO_LABELS, Kind, Resource, SpecT, SpecT_co
 
 
-@dataclass(frozen=True, slots=True)
 class Effect:
     """Base of every effect. Subclasses are frozen dataclasses whose ``str()`` is one line for logs and plans."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Put(Generic[SpecT_co]):
+
+class Put(msgspec.Struct, Generic[SpecT_co], frozen=True):
     """Create the resource, or change it; a spec and labels equal to the present ones change nothing."""
 
     kind: Kind[SpecT_co]
     id: str
     spec: SpecT_co
-    labels: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    labels: Mapping[str, str] = NO_LABELS
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True):
     """See to it that an own resource is gone before the steps behind this one are taken.
 
     What a plan does not put is torn down anyway, but only after all its steps. Where something has to be undone after
@@ -51,8 +49,7 @@ class Remove:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Requeue:
+class Requeue(msgspec.Struct, frozen=True):
     """Plan again after ``seconds``."""
 
     seconds: float
@@ -61,8 +58,7 @@ class Requeue:
 Step = Effect | Put[msgspec.Struct] | Remove | Requeue
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(msgspec.Struct, frozen=True):
     """A kind that a controller reads, all of it or one ``id``. A change of it makes the controller plan again.
 
     ``finalize``: the controller holds a finalizer on each of these, so that one that is torn down stays readable (phase
@@ -74,8 +70,7 @@ class Input:
     finalize: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True):
     """An output kind that several controllers and watchers put resources of; each resource still has one owner."""
 
     kind: Kind[msgspec.Struct]

@@ -11,7 +11,6 @@ This module holds the vocabulary. The store that keeps resources is `dozen.engin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -38,8 +37,7 @@ class Sensitivity(StrEnum):
     SENSITIVE = "sensitive"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Kind(Generic[SpecT_co]):
+class Kind(msgspec.Struct, Generic[SpecT_co], frozen=True, eq=False):
     """The definition of one type of resource; compared by identity, one object per type.
 
     ``name`` is the wire name (``LinkStatuses.net.talos.dev``), ``namespace`` the one that a resource of the kind is in
