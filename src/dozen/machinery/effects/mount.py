@@ -1,0 +1,31 @@
+"""Effects on the table of mounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dozen.machinery.plan import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Mount(Effect):
+    """Mount a device. ``options`` are words as in /proc/mounts: ``nosuid``, ``nodev``, and the file system's own."""
+
+    source: str
+    target: str
+    fstype: str
+    options: tuple[str, ...] = ()
+    generation: int = 0
+
+    def __str__(self) -> str:
+        return f"mount {self.source} on {self.target} ({self.fstype}: {','.join(self.options)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Unmount(Effect):
+    """Unmount what is on a directory; nothing mounted there is fine."""
+
+    target: str
+
+    def __str__(self) -> str:
+        return f"unmount {self.target}"

@@ -1,0 +1,1 @@
+"""Disks and the volumes on them: what is observed, and what is planned."""

@@ -1,0 +1,316 @@
+"""Plans the system's volumes: META, STATE and EPHEMERAL, on one data disk.
+
+The disk is the one that carries our partition labels. Where none does, a blank one is partitioned: the disk that the
+configuration names, or else the first that is writable, large enough and not the one that the system runs from. A disk
+with anything recognizable on it is never written to. EPHEMERAL is then formatted, mounted on /var, and repaired when
+it does not mount. Whatever stands in the way becomes the volume's reason, and the node goes on without /var.
+
+How far things got is told by what is observed alone: partition labels, what a device holds, the table of mounts, and
+the outcome of earlier effects. So a plan picks up wherever an interrupted boot left off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from dozen.linux import block_kinds as words
+from dozen.linux.block_devices import VIRTUAL, natural
+from dozen.machinery.effects.block import FormatXFS, RepairXFS, WritePartitionTable
+from dozen.machinery.effects.mount import Mount
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources import block, config
+from dozen.node.controllers.identity import parse
+
+META, STATE, EPHEMERAL = "META", "STATE", "EPHEMERAL"
+MIB = 1 << 20
+# behaviours of the reference: META 1 MiB raw, STATE 100 MiB, EPHEMERAL all that is left.
+LAYOUT = ((META, 1 * MIB), (STATE, 100 * MIB), (EPHEMERAL, 0))
+# mkfs.xfs refuses less than 300 MB; a little room for the table and the two small partitions.
+SMALLEST_DISK = 512 * MIB
+VAR = "/var"
+# Quotas by project are what the kubelet measures local storage with. Nothing of the node's own needs device nodes or
+# set-uid programs from there; container root file systems are mounts of their own and are not bound by this.
+VAR_OPTIONS = ("nosuid", "nodev", "prjquota")
+
+
+class Volume(NamedTuple):
+    """A partition with one of our labels, and what is known of it."""
+
+    name: str
+    found: block.DiscoveredVolumeSpec
+    content: words.ContentSpec
+
+
+class Choice(NamedTuple):
+    """The disk for the volumes: the one that has them, or a blank one to be partitioned, or neither and the reasons."""
+
+    present: str = ""
+    blank: str = ""
+    reason: str = ""
+
+
+class VolumesController:
+    """Devices, outcomes, mounts, configuration → partitions, file system, mount; VolumeStatus."""
+
+    name = "volumes"
+    inputs = (
+        Input(block.DISK),
+        Input(block.DISCOVERED_VOLUME),
+        Input(block.SYSTEM_DISK),
+        Input(block.MOUNT_STATUS),
+        Input(words.CONTENT),
+        Input(words.OUTCOME),
+        Input(words.SCAN),
+        Input(config.MACHINE_CONFIG, config.ACTIVE),
+    )
+    outputs = (block.VOLUME_STATUS,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        choice = choose_disk(view)
+        if choice.present:
+            volumes = volumes_of(view, choice.present)
+            yield from _plan_small_volumes(volumes)
+            yield from plan_ephemeral(view, volumes.get(EPHEMERAL))
+            return
+        last = _outcome(view, choice.blank, words.PARTITION) if choice.blank else None
+        failed = last is not None and last.result == words.FAILED
+        reason = last.message if failed and last is not None else choice.reason
+        phase = "failed" if failed else "missing" if _settled(view) else "waiting"
+        # Status before effects: a reader sees the reason even if the effect takes long, or fails.
+        for name, _ in LAYOUT:
+            yield Put(block.VOLUME_STATUS, name, block.VolumeStatusSpec(phase=phase, error_message=reason))
+        content = _content(view, choice.blank) if choice.blank else None
+        if content is not None:
+            yield WritePartitionTable(f"/dev/{choice.blank}", content.generation, LAYOUT, content.content)
+
+
+# -- Which disk.
+
+
+def choose_disk(view: View) -> Choice:
+    """The disk that has our volumes, or that may get them. Only once all devices are known may a blank one be taken."""
+    wanted = wanted_disk(view)
+    owners = sorted(
+        {each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if _is_ours(each.spec)}, key=natural
+    )
+    if wanted in owners:
+        return Choice(present=wanted)
+    system = system_disk(view)
+    if not wanted and system in owners:
+        return Choice(present=system)
+    if len(owners) > 1 and not wanted:
+        return Choice(
+            reason=f"{_both(owners)} each hold an {EPHEMERAL} volume, and which is this node's cannot be told; "
+            "name it in machine.install.disk or remove the others"
+        )
+    if owners and not wanted:
+        return Choice(present=owners[0])
+    if not _settled(view):
+        return Choice(reason="waiting for all disks to be found")
+    return _choose_blank(view, wanted)
+
+
+def _is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
+    return spec.partition_label == EPHEMERAL and spec.parent != ""
+
+
+def _choose_blank(view: View, wanted: str | None) -> Choice:
+    if wanted == "":
+        return _first_blank(view)
+    if wanted is None or view.get(block.DISK, wanted) is None:
+        return Choice(reason="machine.install.disk names a disk that this machine does not have")
+    # Named by its owner, a disk may hold stray data; still nothing that is recognizably somebody's.
+    refusal = refuse_disk(view, wanted, named=True)
+    return Choice(reason=f"machine.install.disk cannot be used: {refusal}") if refusal else Choice(blank=wanted)
+
+
+def _first_blank(view: View) -> Choice:
+    refusals = []
+    for disk in sorted((each.id for each in view.list(block.DISK)), key=natural):
+        refusal = refuse_disk(view, disk, named=False)
+        if not refusal:
+            return Choice(blank=disk)
+        refusals.append(refusal)
+    seen = "; ".join(refusals) if refusals else "this machine has no disks"
+    return Choice(reason=f"no blank disk for the volume {EPHEMERAL}: {seen}")
+
+
+def refuse_disk(view: View, name: str, *, named: bool) -> str:
+    """Why a disk may not be partitioned, or "" when it may."""
+    disk, content = view.get(block.DISK, name), _content(view, name)
+    held = view.get(block.DISCOVERED_VOLUME, name)
+    if disk is None or VIRTUAL.match(name):
+        return f"{name} is no disk"
+    if name == system_disk(view):
+        return f"{name} is the system's own"
+    if disk.spec.cdrom or disk.spec.readonly:
+        return f"{name} is read-only"
+    if disk.spec.size < SMALLEST_DISK:
+        return f"{name} is too small ({disk.spec.pretty_size}; {SMALLEST_DISK // MIB} MiB are needed)"
+    if disk.spec.secondary_disks or any(name in each.spec.secondary_disks for each in view.list(block.DISK)):
+        return f"{name} is in use by another device"
+    if content is None:
+        return f"{name} does not answer"
+    if content.content == words.UNREADABLE:
+        return f"{name} cannot be read ({content.error})"
+    if content.content == words.BLANK or (named and content.content == words.UNKNOWN):
+        return ""
+    if content.content == words.RECOGNIZED and held is not None:
+        return f"{name} holds {held.spec.name}"
+    return f"{name} holds data"
+
+
+def wanted_disk(view: View) -> str | None:
+    """The name of the disk that machine.install.disk means; "" when it names none, None when there is no such disk."""
+    resource = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+    if resource is None:
+        return ""
+    machine = parse(resource.spec.text).machine
+    path = machine.install.disk if machine is not None and machine.install is not None else ""
+    if not path:
+        return ""
+    for disk in view.list(block.DISK):
+        if path == disk.spec.dev_path or path in disk.spec.symlinks:
+            return disk.id
+    return None
+
+
+def system_disk(view: View) -> str:
+    """The name of the disk that the root file system is on, or ""."""
+    found = view.get(block.SYSTEM_DISK, "system-disk")
+    return "" if found is None else found.spec.disk_id
+
+
+def _settled(view: View) -> bool:
+    scan = view.get(words.SCAN, words.DEVICES)
+    return scan is not None and scan.spec.settled
+
+
+def _both(names: list[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+# -- The volumes on it.
+
+
+def volumes_of(view: View, disk: str) -> dict[str, Volume]:
+    """Our partitions of a disk, by label."""
+    volumes = {}
+    for each in view.list(block.DISCOVERED_VOLUME):
+        content = _content(view, each.id)
+        if each.spec.parent == disk and each.spec.partition_label in (META, STATE, EPHEMERAL) and content is not None:
+            volumes[each.spec.partition_label] = Volume(each.id, each.spec, content)
+    return volumes
+
+
+def _content(view: View, device: str) -> words.ContentSpec | None:
+    found = view.get(words.CONTENT, device)
+    return None if found is None else found.spec
+
+
+def _outcome(view: View, device: str, action: str) -> words.OutcomeSpec | None:
+    """The last outcome, unless the device was detached since: then it is another device's."""
+    found, content = view.get(words.OUTCOME, words.outcome_id(device, action)), _content(view, device)
+    if found is None or content is None or found.spec.generation != content.generation:
+        return None
+    return found.spec
+
+
+def _status(volume: Volume, phase: str, reason: str = "") -> block.VolumeStatusSpec:
+    found = volume.found
+    return block.VolumeStatusSpec(
+        phase=phase,
+        type="partition",
+        location=found.dev_path,
+        mount_location=found.dev_path,
+        partition_index=found.partition_index,
+        parent_location=found.parent_dev_path,
+        uuid=found.uuid,
+        partition_uuid=found.partition_uuid,
+        size=found.size,
+        pretty_size=found.pretty_size,
+        filesystem="xfs" if found.name == "xfs" else "none",
+        error_message=reason,
+    )
+
+
+def _plan_small_volumes(volumes: dict[str, Volume]) -> Iterator[Step]:
+    """META is used as it is (`dozen.linux.meta`); STATE is there for later."""
+    for name, phase in ((META, "ready"), (STATE, "located")):
+        volume = volumes.get(name)
+        if volume is None:
+            yield Put(block.VOLUME_STATUS, name, block.VolumeStatusSpec(phase="missing"))
+        elif volume.content.content == words.UNREADABLE:
+            yield Put(block.VOLUME_STATUS, name, _status(volume, "failed", _unreadable(volume)))
+        else:
+            yield Put(block.VOLUME_STATUS, name, _status(volume, phase))
+
+
+def _unreadable(volume: Volume) -> str:
+    return f"{volume.name} cannot be read ({volume.content.error})"
+
+
+def plan_ephemeral(view: View, volume: Volume | None) -> Iterator[Step]:
+    """From a partition to /var."""
+    if volume is None:
+        # Its disk was seen a moment ago, but the partition itself has not been read yet.
+        yield Put(block.VOLUME_STATUS, EPHEMERAL, block.VolumeStatusSpec(phase="waiting"))
+        return
+    mounted = view.get(block.MOUNT_STATUS, EPHEMERAL)
+    if mounted is not None:
+        if mounted.spec.source == volume.found.dev_path:
+            mount = block.VolumeMount(target_path=VAR, project_quota_support=True, secure=True)
+            yield _put(msgspec.structs.replace(_status(volume, "ready"), mount_spec=mount))
+        else:
+            reason = f"{mounted.spec.source} is mounted on {VAR} instead of {volume.name}"
+            yield _put(_status(volume, "failed", reason))
+    elif volume.content.content == words.UNREADABLE:
+        yield _put(_status(volume, "failed", _unreadable(volume)))
+    elif volume.content.content in (words.BLANK, words.INTERRUPTED):
+        yield from _plan_format(view, volume)
+    elif volume.content.content == words.RECOGNIZED and volume.found.name != "xfs":
+        yield _put(_status(volume, "failed", f"{volume.name} holds {volume.found.name}, which is not ours to change"))
+    else:
+        yield from _plan_mount(view, volume)
+
+
+def _put(spec: block.VolumeStatusSpec) -> Put[block.VolumeStatusSpec]:
+    return Put(block.VOLUME_STATUS, EPHEMERAL, spec)
+
+
+def _plan_format(view: View, volume: Volume) -> Iterator[Step]:
+    last = _outcome(view, volume.name, words.FORMAT)
+    failed = last is not None and last.result == words.FAILED
+    yield _put(_status(volume, "failed", last.message) if failed and last is not None else _status(volume, "located"))
+    yield FormatXFS(volume.found.dev_path, volume.content.generation, EPHEMERAL, volume.content.content)
+
+
+def _plan_mount(view: View, volume: Volume) -> Iterator[Step]:
+    """Mount; if the file system is damaged repair it and mount again, once; give its log up only as the last resort."""
+    device, generation = volume.found.dev_path, volume.content.generation
+    mount = Mount(device, VAR, "xfs", VAR_OPTIONS, generation)
+    tried = _outcome(view, volume.name, words.MOUNT)
+    repaired = _outcome(view, volume.name, words.REPAIR)
+    if tried is None or tried.result == words.OK:
+        yield _put(_status(volume, "provisioned"))
+        yield mount
+    elif tried.result == words.FAILED:
+        # The disk may come to its senses: the effect fails with a back-off, so this is no busy loop.
+        yield _put(_status(volume, "failed", tried.message))
+        yield mount
+    elif repaired is None:
+        yield _put(_status(volume, "provisioned", f"{tried.message}; it is being repaired"))
+        yield RepairXFS(device, generation)
+    elif repaired.result == words.DIRTY_LOG:
+        yield _put(_status(volume, "provisioned", f"{tried.message}; it is being repaired without its log"))
+        yield RepairXFS(device, generation, zero_log=True)
+    elif repaired.result == words.FAILED:
+        yield _put(_status(volume, "failed", f"{tried.message}, and repairing it failed: {repaired.message}"))
+    elif repaired.number > tried.number:
+        yield _put(_status(volume, "provisioned"))
+        yield mount
+    else:
+        yield _put(_status(volume, "failed", f"{tried.message}, even after it was repaired"))
