@@ -12,6 +12,7 @@ import asyncio
 import errno
 import socket
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 KERNEL, UDEV = 1, 2  # the multicast groups
@@ -64,9 +65,13 @@ def parse_event(data: bytes) -> Event:
 
 
 class DeviceEvents:
-    """Hears device events from the kernel or, with group `UDEV`, from udevd."""
+    """Hears device events from the kernel or, with group `UDEV`, from udevd; of all subsystems or of these.
 
-    def __init__(self, group: int = KERNEL) -> None:
+    A coldplug is a thousand events in a moment, so what nobody wants is dropped by a look at its bytes.
+    """
+
+    def __init__(self, group: int = KERNEL, subsystems: Iterable[str] = ()) -> None:
+        self._marks = tuple(b"\0SUBSYSTEM=" + name.encode() + b"\0" for name in subsystems)
         flags = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, flags, NETLINK_KOBJECT_UEVENT)
         try:
@@ -81,17 +86,37 @@ class DeviceEvents:
 
     async def read(self) -> Event:
         """The next event; raises `MissedEvents` when some were lost."""
-        loop = asyncio.get_running_loop()
+        while True:
+            event = self.read_waiting()
+            if event is not None:
+                return event
+            await self._wait()
+
+    def read_waiting(self) -> Event | None:
+        """The next event if it is there already; raises `MissedEvents`."""
         while True:
             try:
-                data, sender = await loop.sock_recvfrom(self._socket, RECEIVE_SIZE)
+                data, sender = self._socket.recvfrom(RECEIVE_SIZE)
+            except BlockingIOError:
+                return None
             except OSError as error:
                 if error.errno == errno.ENOBUFS:
                     raise MissedEvents("device events were lost") from error
                 raise
             if self._from_kernel and sender[0] != 0:
                 continue  # a process may send to the group too; only port 0 is the kernel
+            if self._marks and not any(mark in data for mark in self._marks):
+                continue
             try:
                 return parse_event(data)
             except MalformedEvent:
                 continue
+
+    async def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        loop.add_reader(self._socket, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._socket)

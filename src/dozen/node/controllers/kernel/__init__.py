@@ -23,7 +23,6 @@ def kernel_controllers() -> Iterator[Controller]:
 
 def kernel_watchers(store: Store) -> Iterator[Watcher]:
     """Everything that observes."""
-    from dozen.node.controllers.kernel import modules, parameters
+    from dozen.node.controllers.kernel import parameters
 
     yield parameters.ParameterWatcher(store)
-    yield modules.ModuleWatcher()

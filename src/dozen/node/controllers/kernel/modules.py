@@ -1,4 +1,4 @@
-"""Kernel modules: loading those that the configuration names, and saying which there are."""
+"""Kernel modules: loading those that the configuration names."""
 
 from __future__ import annotations
 
@@ -10,18 +10,13 @@ from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resource import Kind
 from dozen.machinery.resources.kernel import (
     KERNEL_MODULE_SPEC,
-    KERNEL_MODULE_STATUS,
     KernelModuleSpec,
-    KernelModuleStatusSpec,
 )
 from dozen.machinery.resources.settings import KERNEL, KERNEL_SETTINGS
 from dozen.machinery.resources.spec import Spec
 
 if TYPE_CHECKING:
-    from dozen.engine.publisher import Publisher
-    from dozen.linux.modules import LoadedModule
-
-STATES = {"Live": "live", "Loading": "loading", "Unloading": "unloading"}
+    pass
 
 
 class LoadedWish(Spec):
@@ -67,46 +62,3 @@ class ModuleController:
             yield LoadModules(tuple(new))
         for id, wish in wishes.items():
             yield Put(LOADED_WISH, id, wish)
-
-
-class ModuleWatcher:
-    """The kernel's modules, as they come and go → KernelModuleStatus."""
-
-    name = "kernel-module-status"
-    outputs = (KERNEL_MODULE_STATUS,)
-
-    async def run(self, publish: Publisher) -> None:
-        from dozen.linux.modules import list_loaded
-        from dozen.linux.uevent import DeviceEvents, MissedEvents
-
-        events = DeviceEvents()
-        try:
-            while True:
-                publish.replace(KERNEL_MODULE_STATUS, describe_modules(list_loaded()))
-                try:
-                    while (await events.read()).subsystem != "module":
-                        continue
-                except MissedEvents:
-                    continue
-        finally:
-            events.close()
-
-
-def describe_modules(loaded: Iterable[LoadedModule]) -> dict[str, KernelModuleStatusSpec]:
-    """Loaded modules as resources, by name. The kernel lists a module's users; here it is what a module depends on."""
-    modules = list(loaded)
-    needs: dict[str, list[str]] = {module.name: [] for module in modules}
-    for module in modules:
-        for user in module.users:
-            needs.setdefault(user, []).append(module.name)
-    return {
-        module.name: KernelModuleStatusSpec(
-            type="dynamic",
-            size=module.size,
-            reference_count=module.references,
-            dependencies=tuple(sorted(needs[module.name])),
-            state=STATES.get(module.state, "live"),
-            address=module.address,
-        )
-        for module in modules
-    }
