@@ -21,7 +21,7 @@ from dozen.engine.outputs import Outputs
 from dozen.engine.publisher import Watcher
 from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
-from dozen.machinery.plan import Controller, Effect
+from dozen.machinery.plan import Controller, Effect, Input, Output, Step, View
 from dozen.machinery.resource import NO_LABELS, Kind, Metadata, Phase, Resource, SpecT
 from dozen.testing.clock import FakeClock, drain
 
@@ -72,6 +72,22 @@ class PlainView:
     def list(self, kind: Kind[SpecT]) -> tuple[Resource[SpecT], ...]:
         found = sorted(key for key in self._resources if key[0] == kind.name)
         return tuple(self._resources[key] for key in found)  # type: ignore[misc]
+
+
+class Planned:
+    """A controller whose plan is any function."""
+
+    def __init__(
+        self,
+        name: str,
+        plan: Callable[[View], Iterable[Step]],
+        inputs: tuple[Input, ...] = (),
+        outputs: tuple[Output, ...] = (),
+    ) -> None:
+        self.name, self.inputs, self.outputs, self._plan = name, inputs, outputs, plan
+
+    def plan(self, view: View) -> Iterable[Step]:
+        return self._plan(view)
 
 
 class Bench:
