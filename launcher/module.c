@@ -2,6 +2,8 @@
 #define PY_SSIZE_T_CLEAN
 #include "module.h"
 
+#include "ed25519.h"
+
 #include <errno.h>
 #include <linux/module.h>
 #include <sched.h>
@@ -307,6 +309,8 @@ static PyMethodDef functions[] = {
 	PLAIN(set_child_subreaper, "set_child_subreaper(on)"),
 	{"set_no_new_privs", dozen_set_no_new_privs, METH_NOARGS, "set_no_new_privs()"},
 	PLAIN(drop_bounding_capability, "drop_bounding_capability(number)"),
+	PLAIN(ed25519_public_key, "ed25519_public_key(seed) -> bytes"),
+	PLAIN(ed25519_sign, "ed25519_sign(seed, message) -> bytes"),
 	NAMED(spawn, "spawn(argv, stdin=-1, stdout=-1, stderr=-1, env=()) -> (pid, pidfd)"),
 	{NULL, NULL, 0, NULL},
 };

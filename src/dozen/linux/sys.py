@@ -62,3 +62,13 @@ set_console_level = _calls.set_console_level
 adjtimex = _calls.adjtimex
 set_process_name = _calls.set_process_name
 set_no_new_privs = _calls.set_no_new_privs
+
+
+class Ed25519:
+    """The `dozen.machinery.pki.Primitive` of the node: libcrypto by way of the launcher."""
+
+    def public_key(self, seed: bytes) -> bytes:
+        return _calls.ed25519_public_key(seed)
+
+    def sign(self, seed: bytes, message: bytes) -> bytes:
+        return _calls.ed25519_sign(seed, message)

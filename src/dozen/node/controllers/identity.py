@@ -90,8 +90,10 @@ class CertificateIssuer:
         self._store = store
 
     async def run(self, publish: Publish) -> None:
+        from dozen.linux.sys import Ed25519
         from dozen.machinery import pki
 
+        pki.use(Ed25519())
         own: Keypair | None = None
         lifetime = pki.NODE_LIFETIME
         while True:
