@@ -42,7 +42,8 @@ from dozen.compose.unpack import is_complete, listing_path, unpack_package
 from dozen.compose.wheels import Wheel, obtain_wheels
 
 FILESYSTEMS: dict[Profile, str] = {"dev": "erofs", "release": "squashfs"}
-CMDLINE = "console=ttyS0 panic=10 printk.devkmsg=on dozen.root=/dev/vda"
+# Security modules are named because the kernel would also start those that need a user space of their own.
+CMDLINE = "console=ttyS0 panic=10 printk.devkmsg=on lsm=lockdown,yama,landlock,bpf dozen.root=/dev/vda"
 
 
 @dataclass(slots=True)

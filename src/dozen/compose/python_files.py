@@ -7,12 +7,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from dozen import __version__
 from dozen.compose.bytecode import Source, compile_all
 from dozen.compose.contents import Sources, file_entry
 from dozen.compose.errors import RecipeError
 from dozen.compose.objects import get_object, object_path
 from dozen.compose.recipes import Own, Recipe, Site, Stdlib
+from dozen.compose.strip import strip_all
 from dozen.compose.toolroot import ToolRoot
 from dozen.compose.tree import Entry, Tree, Why
 from dozen.compose.unpack import PackageFile, read_file
@@ -42,11 +45,14 @@ def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: Tool
         if recipe.own:
             items += own_items(recipe, recipe.own, sources.project)
     modules = [item for item in items if item.path.endswith(".py")]
+    bare = strip_all([item.file.sha256 for item in items if item.path.startswith(SITE) and item.file.elf], toolroot)
     compiled = compile_all([Source(item.path, item.file.sha256) for item in modules], toolroot)
     for item in items:
         made = compiled.get(item.path)
         if made is None:
-            tree.add(file_entry(item.path, item.file, item.why))
+            sha256 = bare.get(item.file.sha256, item.file.sha256)
+            file = msgspec.structs.replace(item.file, sha256=sha256, size=object_path(sha256).stat().st_size)
+            tree.add(file_entry(item.path, file, item.why))
         else:
             size = object_path(made).stat().st_size
             tree.add(Entry(f"{item.path}c", "file", 0o644, item.why, size, made))

@@ -21,6 +21,7 @@ from dozen.compose.console import Console
 from dozen.compose.errors import ComposeError
 from dozen.compose.filesystems import Profile
 from dozen.compose.image import Image, read_image
+from dozen.compose.manifest import decode_manifest
 
 COPIED = ("api", "launcher", "recipes", "src")
 
@@ -42,10 +43,15 @@ SECOND = Surroundings("second/b", 64, 0o077, {"TZ": "Asia/Tokyo", "LC_ALL": "C.U
 def check_reproducible(profile: Profile, console: Console) -> bool:
     """Build twice and compare; says what differs."""
     with tempfile.TemporaryDirectory(prefix="dozen-twice-") as scratch:
-        images = [build_in(Path(scratch), around, profile, console) for around in (FIRST, SECOND)]
+        snapshot = Path(scratch) / "snapshot"
+        copy_checkout(packages.project_root(), snapshot)
+        images = [build_in(snapshot, Path(scratch), around, profile, console) for around in (FIRST, SECOND)]
         different = compare_images(*images)
         for name, (first, second) in different.items():
             console.warn(f"{name} differs: {first} and {second}")
+        if different:
+            for path in compare_manifests(*images):
+                console.warn(f"  in the manifest: {path}")
         if not different:
             console.say(f"reproducible: {len(images[0].artefacts())} artefacts are the same twice")
             for part in images[0].artefacts():
@@ -59,14 +65,27 @@ def compare_images(first: Image, second: Image) -> dict[str, tuple[str, str]]:
     return {one.name: (one.sha256, two.sha256) for one, two in pairs if one.sha256 != two.sha256}
 
 
-def build_in(scratch: Path, around: Surroundings, profile: Profile, console: Console) -> Image:
+def compare_manifests(first: Image, second: Image) -> list[str]:
+    """Paths whose records differ; a manifest in the image differs whenever another file does."""
+    one, two = (
+        {record.path: record for record in decode_manifest(image.path(image.manifest).read_bytes()).files}
+        for image in (first, second)
+    )
+    return sorted(path for path in one.keys() | two.keys() if one.get(path) != two.get(path))
+
+
+def copy_checkout(project: Path, target: Path) -> None:
+    """What a build reads, without what earlier builds left."""
+    for name in COPIED:
+        ignored = shutil.ignore_patterns("__pycache__", "api.binpb")
+        shutil.copytree(project / name, target / name, ignore=ignored)
+
+
+def build_in(snapshot: Path, scratch: Path, around: Surroundings, profile: Profile, console: Console) -> Image:
     """One build, in a process of its own. Raises ComposeError with its last words."""
     base = scratch / around.folder
     project = base / "checkout"
-    project.mkdir(parents=True)
-    for name in COPIED:
-        ignored = shutil.ignore_patterns("__pycache__", "api.binpb")
-        shutil.copytree(packages.project_root() / name, project / name, ignore=ignored)
+    copy_checkout(snapshot, project)
     cache = base / "cache"
     cache.mkdir()
     for name in ("downloads", "replaced"):
