@@ -46,6 +46,14 @@ def parse_process_stat(text: str, page_size: int) -> ProcessStat:
     )
 
 
+def read_bounding_set(proc: Path = PROC) -> int:
+    """Capabilities that this process and its children can ever hold, a bit for each number of capabilities(7)."""
+    for line in (proc / "self" / "status").read_text().splitlines():
+        if line.startswith("CapBnd:"):
+            return int(line.split()[1], 16)
+    return 0
+
+
 def read_processes(proc: Path = PROC) -> list[ProcessStat]:
     """Every process that is there from beginning to end; those that vanish meanwhile are left out."""
     return list(_walk_processes(proc, os.sysconf("SC_PAGE_SIZE")))

@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dozen.linux.named_hierarchy import mount_named_hierarchy
 from dozen.linux.pipes import Pipes
+from dozen.linux.processes import read_bounding_set
+from dozen.node.api.streaming import run_blocking
 from dozen.node.containers import Containerd
 from dozen.node.images import find_image, unpack
 from dozen.node.ocispec import SPEC_TYPE, BadImage, Wish, build_spec
@@ -27,8 +30,9 @@ CGROUP = "/system/debug"
 # The caller chooses the runtime by this variable, as the wire has no field for it; it does not reach the container.
 RUNTIME_VARIABLE = "DOZEN_RUNTIME"
 DEFAULT_RUNTIME = "io.containerd.runc.v2"
-# The second is containerd's first kind of shim, the program /bin/containerd-shim.
-RUNTIMES = (DEFAULT_RUNTIME, "io.containerd.runtime.v1.linux")
+# containerd's first kind of runtime: its shim is the program /bin/containerd-shim.
+FIRST_RUNTIME = "io.containerd.runtime.v1.linux"
+RUNTIMES = (DEFAULT_RUNTIME, FIRST_RUNTIME)
 
 # What a container printed last may still be on its way when it has ended.
 _DRAIN_SECONDS = 2.0
@@ -69,7 +73,7 @@ class DebugRun:
             known = " and ".join(RUNTIMES)
             raise RpcError(Code.INVALID_ARGUMENT, f"{RUNTIME_VARIABLE}={self._runtime}: runtimes are {known}")
         self.id = f"debug-{time.monotonic_ns():x}"
-        self._wish = wish._replace(env=env, cgroup=f"{CGROUP}/{self.id}")
+        self._wish = wish._replace(env=env, cgroup=f"{CGROUP}/{self.id}", may_give=read_bounding_set())
         self._snapshotter = ""
         self._removals: list[tuple[str, str, dict[str, Any]]] = []
 
@@ -102,6 +106,8 @@ class DebugRun:
             prepared = await held.ask("snapshots", "Prepare", snapshotter=self._snapshotter, key=self.id, parent=parent)
             self._removals.append(("containers", "Delete", {"id": self.id}))
             await held.ask("containers", "Create", container=self._describe(image.name, spec))
+        if self._runtime == FIRST_RUNTIME:
+            await run_blocking(mount_named_hierarchy)
         self._removals.append(("tasks", "Delete", {"container_id": self.id}))
         await node.ask(
             "tasks",

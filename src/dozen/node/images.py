@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # One message through a stream. containerd's own client sends as much.
 _CHUNK = 32 * 1024
 _UNPACK_TIMEOUT = 1800.0
+IMPORTED = "localhost/imported"
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -73,7 +74,7 @@ async def import_archive(node: Containerd, chunks: AsyncIterator[bytes]) -> list
                 task.cancel()
             await asyncio.gather(transfer, sending, reading, return_exceptions=True)
     if not saved:
-        raise RpcError(Code.INVALID_ARGUMENT, "the archive names no image: give it a name when making it")
+        raise RpcError(Code.INVALID_ARGUMENT, "the archive holds no image")
     return saved
 
 
@@ -86,10 +87,20 @@ async def finish_transfer(transfer: asyncio.Future[Any], sending: asyncio.Future
 
 
 def image_store(snapshotter: str) -> Any:
-    """The destination: every image that the archive names, under its own name, unpacked."""
+    """The destination: every image of the archive under its own name, unpacked. One that has only a tag, or nothing,
+    is called after `IMPORTED` and that, or its digest.
+    """
     architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
     return message("containerd.types.transfer.ImageStore")(
-        extra_references=[{"is_prefix": True, "allow_overwrite": True}],
+        extra_references=[
+            {
+                "name": IMPORTED,
+                "is_prefix": True,
+                "allow_overwrite": True,
+                "add_digest": True,
+                "skip_named_digest": True,
+            }
+        ],
         unpacks=[{"platform": {"os": "linux", "architecture": architecture}, "snapshotter": snapshotter}],
     )
 

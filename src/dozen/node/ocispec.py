@@ -54,13 +54,16 @@ class ImageConfig(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What whoever runs a container wants. ``cgroup`` is a path below /sys/fs/cgroup."""
+    """What whoever runs a container wants. ``cgroup`` is a path below /sys/fs/cgroup. ``may_give`` has a bit set for
+    each capability that the node itself can hold; asking for others would fail.
+    """
 
     args: Sequence[str] = ()
     env: Mapping[str, str] = {}
     terminal: bool = False
     privileged: bool = True
     cgroup: str = ""
+    may_give: int = -1
 
 
 class BadImage(ValueError):
@@ -97,7 +100,8 @@ def build_spec(image: ImageConfig, wish: Wish) -> dict[str, Any]:
 
     A privileged one has every capability and device, and the node's files at /host.
     """
-    capabilities = list(ALL_CAPABILITIES if wish.privileged else USUAL_CAPABILITIES)
+    wanted = ALL_CAPABILITIES if wish.privileged else USUAL_CAPABILITIES
+    capabilities = [name for name in wanted if wish.may_give >> ALL_CAPABILITIES.index(name) & 1]
     linux: dict[str, Any] = {
         "namespaces": [{"type": "mount"}],
         "cgroupsPath": wish.cgroup,

@@ -111,15 +111,7 @@ class FakeMachine:
         self.events = Events()
         self.meta = FakeMeta()
         self.log = logging.getLogger("dozen.testing")
-        self.time_servers: list[str] = []
-        self.clocks: dict[str, float | OSError] = {}
         self.endings: list[tuple[str, str, bool]] = []
-
-    async def ask_time(self, server: str) -> float:
-        answer = self.clocks.get(server, TimeoutError())
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
 
     def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
         self.endings.append((kind, actor_id, force))

@@ -1,6 +1,5 @@
-"""Reboot, Shutdown, META and the clock over the API."""
+"""Reboot, Shutdown and META over the API."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,30 +53,3 @@ def test_meta_errors(ask: Ask, machine: FakeMachine, method: str) -> None:
     with pytest.raises(RpcError, match="META cannot be written: No such device") as error:
         ask(f"machine.MachineService/{method}", key=255)
     assert error.value.code is Code.UNAVAILABLE
-
-
-def test_clocks(ask: Ask, machine: FakeMachine) -> None:
-    machine.time_servers = ["first", "second"]
-    machine.clocks = {"first": 1000.5, "other": 2000.0}
-    answer = ask("time.TimeService/Time")[0].messages[0]
-    assert (answer.server, answer.remotetime.seconds, answer.remotetime.nanos) == ("first", 1000, 500_000_000)
-    assert abs(answer.localtime.seconds - time.time()) < 60
-    assert ask("time.TimeService/TimeCheck", server="other")[0].messages[0].remotetime.seconds == 2000
-
-
-@pytest.mark.parametrize(
-    ("method", "fields", "code", "text"),
-    [
-        ("Time", {}, Code.FAILED_PRECONDITION, "no time server is configured"),
-        ("TimeCheck", {}, Code.INVALID_ARGUMENT, "which time server"),
-        ("TimeCheck", {"server": "silent"}, Code.UNAVAILABLE, "cannot ask time server silent: no answer in time"),
-        ("TimeCheck", {"server": "far"}, Code.UNAVAILABLE, "cannot ask time server far: No route to host"),
-    ],
-)
-def test_clock_errors(
-    ask: Ask, machine: FakeMachine, method: str, fields: dict[str, Any], code: Code, text: str
-) -> None:
-    machine.clocks = {"far": OSError(113, "No route to host")}
-    with pytest.raises(RpcError, match=text) as error:
-        ask(f"time.TimeService/{method}", **fields)
-    assert error.value.code is code
