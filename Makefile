@@ -45,7 +45,7 @@ fmt: prepare-dev ## format the sources and fix what can be fixed
 	@$(DEV) -m ruff check --fix --quiet $(SOURCES)
 
 bench: prepare-dev ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
-	@$(DEV) -m bench
+	@$(DEV) -m bench $(ARGS)
 
 lock: ## pin and hash the Python packages anew (ARGS=--upgrade: the newest)
 	@setup/lock $(ARGS)

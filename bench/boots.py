@@ -13,13 +13,25 @@ import shutil
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
+from bench.debian import IDLE_SECONDS
+from dozen.machinery import talosconfig
+from dozen.machinery.config.generate import generate
+from dozen.machinery.messages import method_types
+from dozen.machinery.talosconfig import Context
 from dozen.provider import qmp
+from dozen.provider.access import ask_version, open_channel
+from dozen.provider.cluster import GUEST_ADDRESS
 from dozen.provider.console import find_panic, read_console
 from dozen.provider.machines import BootImage, Machine, MachineSpec, ProviderError, report_nothing
 from dozen.provider.qemu import Qemu
+from dozen.provider.waiting import Question
+from dozen.rpc.client import Channel
+
+AnswerT = TypeVar("AnswerT")
 
 LOOK_EVERY = 0.01
 BOOT_SECONDS = 240
@@ -87,6 +99,11 @@ async def boot_once(provider: Qemu, spec: MachineSpec, folder: Path, measure: Me
 async def shut_down(provider: Qemu, folder: Path) -> None:
     """Presses the power button and waits until the guest has ended itself."""
     await asyncio.to_thread(qmp.execute, folder / "qmp.sock", "system_powerdown")
+    await until_ended(provider, folder)
+
+
+async def until_ended(provider: Qemu, folder: Path) -> None:
+    """Waits until the guest has switched its machine off."""
     async with asyncio.timeout(SHUTDOWN_SECONDS):
         # Nothing announces the end of a process that is not our child.
         while (machine := provider.show(folder)) and machine.pid:  # noqa: ASYNC110
@@ -146,6 +163,86 @@ async def boot_debian(provider: Qemu, kernel: Path, initramfs: Path, disk: Path,
     await boot_once(provider, debian_spec(kernel, initramfs, settled, False), folder, settle)
     spec = debian_spec(kernel, initramfs, settled, True)
     return [await boot_once(provider, spec, folder, measure_debian) for _ in range(count)]
+
+
+DOZEN_MARKS: Marks = {
+    "kernel": re.compile(r"Linux version"),
+    "system": re.compile(r"Run /init as init process"),
+}
+
+
+async def measure_dozen(machine: Machine, clock: Clock, context: Context) -> None:
+    """The marks of our node: the kernel, stage 1, the first answer of the API, containerd answering, and memory."""
+    console = asyncio.create_task(watch_console(machine, clock, DOZEN_MARKS, None))
+    try:
+        asking = asyncio.create_task(Question(lambda: ask_version(machine.address, context), every=0.05).answer())
+        await first_of(asking, console)
+        clock.mark("api")
+        async with open_channel(machine.address, context) as channel:
+            await first_of(asyncio.create_task(until_healthy(channel, "containerd")), console)
+            clock.mark("containerd")
+            await asyncio.sleep(IDLE_SECONDS)
+            await note_memory(channel, clock.boot)
+    finally:
+        console.cancel()
+    clock.boot.seconds["stage 1 to api"] = round(clock.boot.seconds["api"] - clock.boot.seconds["system"], 2)
+
+
+async def first_of(wanted: asyncio.Task[AnswerT], console: asyncio.Task[None]) -> AnswerT:
+    """What was wanted, unless the console shows a panic before."""
+    await asyncio.wait({wanted, console}, return_when=asyncio.FIRST_COMPLETED)
+    if console.done():
+        wanted.cancel()
+        console.result()
+    return await wanted
+
+
+async def call(channel: Channel, method: str) -> Any:
+    path = f"/machine.MachineService/{method}"
+    return await channel.unary(path, b"", method_types(path).response, timeout=10)
+
+
+async def until_healthy(channel: Channel, name: str) -> None:
+    """The node's own check of containerd is a call to it, so healthy means that it answered."""
+    while True:
+        reply = await call(channel, "ServiceList")
+        if any(service.id == name and service.health.healthy for service in reply.messages[0].services):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def note_memory(channel: Channel, boot: Boot) -> None:
+    memory = (await call(channel, "Memory")).messages[0].meminfo
+    boot.figures["memory_mib"] = round((memory.memtotal - memory.memavailable) / 1024)
+    processes = (await call(channel, "Processes")).messages[0].processes
+    for name, wanted in (("init_mib", "init"), ("apid_mib", "apid"), ("containerd_mib", "containerd")):
+        sizes = [process.resident_memory for process in processes if process.command == wanted]
+        if sizes:
+            boot.figures[name] = round(max(sizes) / 2**20)
+    boot.figures["processes"] = sum(1 for process in processes if process.virtual_memory)
+
+
+async def boot_dozen(provider: Qemu, image: BootImage, work: Path, count: int) -> tuple[Boot, list[Boot]]:
+    """The first boot, which makes the disk; then ``count`` boots from the state in which that one was shut down."""
+    bundle = generate("bench", f"https://{GUEST_ADDRESS}:6443", sans=(GUEST_ADDRESS,))
+    context = talosconfig.parse(bundle.talosconfig).select()
+    spec = MachineSpec("bench", image, bundle.controlplane)
+    folder = work / f"dozen-{image.identity}"
+
+    async def settle(machine: Machine, clock: Clock) -> None:
+        await measure_dozen(machine, clock, context)
+        async with open_channel(machine.address, context) as channel:
+            await call(channel, "Shutdown")
+            await until_ended(provider, folder)
+
+    async def measure(machine: Machine, clock: Clock) -> None:
+        await measure_dozen(machine, clock, context)
+
+    first = await boot_once(provider, spec, folder, settle)
+    again = replace(spec, throwaway=True)
+    boots = [await boot_once(provider, again, folder, measure) for _ in range(count)]
+    await provider.destroy(folder)
+    return first, boots
 
 
 def copy_sparse(source: Path, target: Path) -> None:

@@ -1,0 +1,86 @@
+"""Measures what needs no machine: sizes, composing, the client's start, the engine, the API natively."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from dozen.compose.cache import cache_dir
+from dozen.compose.image import Image
+
+TOP = Path(__file__).resolve().parents[1]
+CHECKOUT = ("src", "recipes", "launcher", "api", "pyproject.toml")
+CHANGED = "src/dozen/node/main.py"
+
+
+def run(command: list[str], top: Path = TOP, **environ: str) -> tuple[float, str]:
+    """Seconds and standard output. Raises RuntimeError with what was said when the command fails."""
+    start = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=top,
+        env={**os.environ, "PYTHONPATH": str(top / "src"), **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - start
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()[-400:]}")
+    return seconds, done.stdout
+
+
+def measure_sizes(image: Image) -> dict[str, float]:
+    """MB (10^6 bytes) of each artefact."""
+    parts = {"root file system": image.rootfs, "initramfs": image.initramfs, "kernel": image.vmlinuz}
+    return {name: round(part.size / 1e6, 1) for name, part in parts.items()}
+
+
+def measure_compose() -> dict[str, float]:
+    """Seconds to compose the development image in a checkout of its own: with nothing but downloads, with nothing to
+    do, and with one of our files changed."""
+    with tempfile.TemporaryDirectory(prefix="dozen-bench-", dir=cache_dir().parent) as scratch:
+        top, cache = Path(scratch) / "checkout", Path(scratch) / "cache" / "dozen"
+        top.mkdir()
+        for part in CHECKOUT:
+            source = TOP / part
+            if source.is_dir():
+                shutil.copytree(source, top / part, symlinks=True)
+            else:
+                shutil.copy2(source, top / part)
+        cache.mkdir(parents=True)
+        (cache / "downloads").symlink_to(cache_dir() / "downloads")
+        command = [sys.executable, "-m", "dozen.compose", "--quiet", "build"]
+        environ = {"XDG_CACHE_HOME": str(cache.parent)}
+        cold, _ = run(command, top, **environ)
+        same = statistics.median(run(command, top, **environ)[0] for _ in range(3))
+        with (top / CHANGED).open("a") as file:
+            file.write("\n# changed\n")
+        changed, _ = run(command, top, **environ)
+    return {"from cached downloads": cold, "nothing changed": same, "one file changed": changed}
+
+
+def measure_client() -> dict[str, float]:
+    """Milliseconds of ``dozenctl --help``: median and worst of eleven, the first (which fills caches) left out."""
+    command = [sys.executable, "-m", "dozen.cli.main", "--help"]
+    times = [run(command)[0] * 1000 for _ in range(12)][1:]
+    return {"median": round(statistics.median(times)), "worst": round(max(times))}
+
+
+def measure_script(name: str) -> dict[str, Any]:
+    """What a benchmark script of its own says: the last line of its output is one JSON object, or all of it is."""
+    _, printed = run([sys.executable, f"bench/{name}.py"])
+    try:
+        figures = json.loads(printed)
+    except ValueError:
+        figures = json.loads(printed.strip().splitlines()[-1])
+    return dict(figures)
