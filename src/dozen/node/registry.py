@@ -1,6 +1,8 @@
 """Which controllers and watchers a node runs: the table that the engine is filled from.
 
-What needs a kernel of its own stays out of a machine that is a container: there the host owns links, clock and disks.
+There are two waves. The first is what it takes to answer the API: configuration, network, certificate. The second is
+the rest of the machine; importing it first would only keep callers waiting. What needs a kernel of its own stays out
+of a machine that is a container: there the host owns links, clock and disks.
 """
 
 from __future__ import annotations
@@ -9,53 +11,60 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dozen.node.controllers.identity import CertificateIssuer, CertSansController, IdentityFilesController
-from dozen.node.controllers.network import names, summary
-from dozen.node.controllers.settings import SettingsController
-from dozen.node.controllers.status import MachineStatusController
-
 if TYPE_CHECKING:
     from dozen.engine.publisher import Watcher
     from dozen.machinery.plan import Controller
     from dozen.node.machine import Machine
 
 
-def controllers(machine: Machine) -> Iterator[Controller]:
-    """Everything that plans."""
-    own_kernel = machine.mode != "container"
-    yield SettingsController()
-    yield MachineStatusController()
-    yield CertSansController()
-    yield IdentityFilesController()
-    yield names.HostnameSpecController()
-    yield names.HostnameController()
-    yield summary.NodeAddressController()
-    yield summary.NetworkStatusController(managed=own_kernel)
-    if not own_kernel:
-        return
-    from dozen.node.controllers.network import addresses, links, operators, routes, timeservers
+def add_first_wave(machine: Machine) -> None:
+    """What the API's first answer depends on."""
+    from dozen.node.controllers import identity
+    from dozen.node.controllers.network import network_controllers, network_watchers
+    from dozen.node.controllers.settings import SettingsController
 
-    yield links.LinkController()
-    yield operators.OperatorController()
-    yield addresses.AddressSpecController()
-    yield addresses.AddressController()
-    yield routes.RouteSpecController()
-    yield routes.RouteController()
-    yield names.ResolverController()
-    yield names.NameFilesController()
-    yield names.EtcFileController()
-    yield summary.HardwareAddressController()
-    yield timeservers.TimeServerController()
+    managed = machine.mode != "container"
+    _add(machine, (SettingsController(), identity.CertSansController(), identity.IdentityFilesController()))
+    _add(machine, network_controllers(managed))
+    _watch(machine, network_watchers(machine.store, logging.getLogger("dozen.dhcp"), managed))
+    _watch(machine, (identity.CertificateIssuer(machine.store),))
 
 
-def watchers(machine: Machine) -> Iterator[Watcher]:
-    """Everything that observes."""
-    yield CertificateIssuer(machine.store)
-    from dozen.node.controllers.network.observe import NetworkWatcher
+def add_second_wave(machine: Machine) -> None:
+    """The rest of the machine: devices, volumes, kernel, clock, hardware, and what it all amounts to."""
+    from dozen.node.controllers.hardware import hardware_watchers
+    from dozen.node.controllers.status import MachineStatusController
+    from dozen.node.controllers.time import time_controllers, time_watchers
 
-    yield NetworkWatcher()
-    if machine.mode == "container":
-        return
-    from dozen.node.controllers.network.dhcp import DHCPOperator
+    managed = machine.mode != "container"
+    if managed:
+        _add_block(machine)
+        _add_kernel(machine)
+    _add(machine, (MachineStatusController(), *time_controllers(managed)))
+    _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
+    _watch(machine, hardware_watchers(managed))
 
-    yield DHCPOperator(machine.store, logging.getLogger("dozen.dhcp"))
+
+def _add_block(machine: Machine) -> None:
+    from dozen.node.controllers.block import devices, meta, mounts, volumes
+
+    _watch(machine, (devices.BlockWatcher(), mounts.MountWatcher(), meta.MetaWatcher(machine.store, machine.meta)))
+    _add(machine, (volumes.VolumesController(),))
+
+
+def _add_kernel(machine: Machine) -> None:
+    from dozen.node.controllers.kernel import kernel_controllers, kernel_watchers
+    from dozen.node.controllers.udev import UdevRulesController
+
+    _add(machine, (UdevRulesController(), *kernel_controllers()))
+    _watch(machine, kernel_watchers(machine.store))
+
+
+def _add(machine: Machine, controllers: Iterator[Controller] | tuple[Controller, ...]) -> None:
+    for controller in controllers:
+        machine.runtime.add(controller)
+
+
+def _watch(machine: Machine, watchers: Iterator[Watcher] | tuple[Watcher, ...]) -> None:
+    for watcher in watchers:
+        machine.runtime.add_watcher(watcher)

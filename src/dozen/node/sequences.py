@@ -56,7 +56,7 @@ BOOT = Sequence(
     "booting",
     (
         Phase("api", (running.serve_machine_socket, running.start_early_services, running.start_controllers)),
-        Phase("devices", (running.start_device_services, running.coldplug)),
+        Phase("devices", (running.start_device_services, running.coldplug, running.start_other_controllers)),
         Phase("ephemeral", (running.wait_for_ephemeral,)),
         Phase("startEverything", (running.start_services,)),
     ),

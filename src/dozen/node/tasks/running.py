@@ -39,13 +39,17 @@ async def start_early_services(machine: Machine) -> None:
 
 async def start_controllers(machine: Machine) -> None:
     """Let the engine run: from here on the machine follows its resources."""
-    from dozen.node.registry import controllers, watchers
+    from dozen.node.registry import add_first_wave
 
-    for controller in controllers(machine):
-        machine.runtime.add(controller)
-    for watcher in watchers(machine):
-        machine.runtime.add_watcher(watcher)
+    add_first_wave(machine)
     machine.keep(asyncio.create_task(machine.runtime.run(), name="engine"))
+
+
+async def start_other_controllers(machine: Machine) -> None:
+    """Everything that the API's first answer need not wait for."""
+    from dozen.node.registry import add_second_wave
+
+    add_second_wave(machine)
 
 
 async def start_device_services(machine: Machine) -> None:
