@@ -35,6 +35,10 @@ class UnknownName(LookupError):
     """No message, enum or method is called that."""
 
 
+class MalformedMessage(ValueError):
+    """Bytes that are not what they were taken for."""
+
+
 class MethodTypes(NamedTuple):
     """What a method takes and gives, as message classes."""
 
@@ -104,6 +108,16 @@ def message(name: str) -> Any:
     registry = _open_registry()
     known = registry.classes.get(name)
     return known if known is not None else registry.find_class(registry.find("MessageType", name))
+
+
+def decode(name: str, data: bytes) -> Any:
+    """A message from bytes of which nobody knows where they have been. Raises MalformedMessage."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        return message(name).FromString(data)
+    except DecodeError as error:
+        raise MalformedMessage(f"not a {name}: {error}") from None
 
 
 def enum(name: str) -> Any:

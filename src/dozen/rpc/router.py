@@ -84,16 +84,20 @@ class Router:
 
 
 async def _read_request(call: ServerCall, name: str) -> Any:
-    from dozen.machinery.messages import message  # protobuf is loaded by the first call, not by the server's start
-
     data = await call.recv()
     if data is None:
         raise RpcError(Code.INTERNAL, "the call ended without a request")
+    return decode_request(name, data)
+
+
+def decode_request(name: str, data: bytes) -> Any:
+    """A request as a message; bytes that are none end the call."""
+    from dozen.machinery.messages import MalformedMessage, decode  # protobuf is loaded by the first call, not at start
+
     try:
-        return message(name).FromString(data)
-    except ValueError as error:
-        # protobuf's DecodeError is a ValueError.
-        raise RpcError(Code.INTERNAL, f"request is not a {name}: {error}") from error
+        return decode(name, data)
+    except MalformedMessage as error:
+        raise RpcError(Code.INTERNAL, f"the request is {error}") from None
 
 
 def _serialize(reply: Reply | bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dozen.machinery import messages
-from dozen.machinery.messages import UnknownName, enum, message, method_paths, method_types
+from dozen.machinery.messages import MalformedMessage, UnknownName, decode, enum, message, method_paths, method_types
 from dozen.machinery.roles import RULES
 
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "encoded_messages.yaml").read_text())
@@ -62,6 +62,12 @@ def test_unknown_message(name: str) -> None:
 def test_unknown_method(path: str) -> None:
     with pytest.raises(UnknownName):
         method_types(path)
+
+
+def test_malformed_bytes_are_refused() -> None:
+    with pytest.raises(MalformedMessage, match=r"not a machine\.ListRequest"):
+        decode("machine.ListRequest", b"\xff")
+    assert decode("machine.ListRequest", b"\x10\x01").recurse
 
 
 def test_enum_translates() -> None:

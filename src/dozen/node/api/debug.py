@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dozen.machinery.messages import enum, message
 from dozen.node.api.images import find_containerd
 from dozen.node.api.ports import Machine
-from dozen.rpc.router import Router
+from dozen.rpc.router import Router, decode_request
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
     from dozen.node.debugrun import Resize, Signal
+
+REQUEST = "machine.DebugContainerRunRequest"
 
 
 def register(router: Router, machine: Machine) -> None:
@@ -26,8 +28,8 @@ async def run_container(call: ServerCall) -> None:
     from dozen.node.debugrun import DebugRun
     from dozen.node.ocispec import Wish
 
-    request, reply = message("machine.DebugContainerRunRequest"), message("machine.DebugContainerRunResponse")
-    first = request.FromString(await call.recv() or b"")
+    reply = message("machine.DebugContainerRunResponse")
+    first = decode_request(REQUEST, await call.recv() or b"")
     if first.WhichOneof("request") != "spec":
         raise RpcError(Code.INVALID_ARGUMENT, "the first request says what to run")
     spec = first.spec
@@ -43,16 +45,16 @@ async def run_container(call: ServerCall) -> None:
         await call.send(reply(stdout_data=data).SerializeToString())
 
     run = DebugRun(find_containerd(spec.containerd), spec.image_name, wish)
-    exit_code = await run.run(read_inputs(call, request), send)
+    exit_code = await run.run(read_inputs(call), send)
     await call.send(reply(exit_code=exit_code).SerializeToString())
 
 
-async def read_inputs(call: ServerCall, request: Any) -> AsyncGenerator[bytes | Signal | Resize, None]:
+async def read_inputs(call: ServerCall) -> AsyncGenerator[bytes | Signal | Resize, None]:
     """What the caller says after the spec."""
     from dozen.node.debugrun import Resize, Signal
 
     while (data := await call.recv()) is not None:
-        item = request.FromString(data)
+        item = decode_request(REQUEST, data)
         kind = item.WhichOneof("request")
         if kind == "stdin_data":
             yield item.stdin_data

@@ -8,7 +8,7 @@ from typing import Any
 from dozen.machinery.messages import enum, message
 from dozen.node.api.ports import Machine
 from dozen.node.containers import CRI_NAMESPACE, SYSTEM_NAMESPACE, Containerd, containerd
-from dozen.rpc.router import Router
+from dozen.rpc.router import Router, decode_request
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
 
@@ -51,15 +51,15 @@ async def import_image(call: ServerCall) -> None:
     """An archive from the caller: the first request says where to, the rest is the archive."""
     from dozen.node.images import import_archive
 
-    request = message("machine.ImageServiceImportRequest")
-    first = request.FromString(await call.recv() or b"")
+    name = "machine.ImageServiceImportRequest"
+    first = decode_request(name, await call.recv() or b"")
     if first.WhichOneof("request") != "containerd":
         raise RpcError(Code.INVALID_ARGUMENT, "the first request of an import says which containerd it is for")
     node = find_containerd(first.containerd)
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         while (data := await call.recv()) is not None:
-            yield request.FromString(data).image_chunk.bytes
+            yield decode_request(name, data).image_chunk.bytes
 
     names = await import_archive(node, chunks())
     await call.send(message("machine.ImageServiceImportResponse")(name=names[0]).SerializeToString())

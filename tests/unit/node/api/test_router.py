@@ -87,6 +87,18 @@ def test_explanations(path: str, text: str) -> None:
     assert call(path) is Code.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize(
+    "path", ["/machine.MachineService/List", "/machine.ImageService/Import", "/machine.DebugService/ContainerRun"]
+)
+def test_malformed_request_ends_only_its_call(path: str) -> None:
+    async def answer() -> None:
+        await build_router(FakeMachine())(FakeCall(path, [b"\xff"]))  # type: ignore[arg-type]
+
+    with pytest.raises(RpcError, match="the request is not a machine") as error:
+        asyncio.run(answer())
+    assert error.value.code is Code.INTERNAL
+
+
 def test_a_theme_is_registered_once() -> None:
     machine = FakeMachine()
 
