@@ -77,7 +77,7 @@ async def _format(effect: FormatXFS, run_program: RunProgram, outcomes: Outcomes
         code, printed = await run_program(command, FORMAT_TIMEOUT)
         message = "" if code == 0 else f"mkfs.xfs ended with {code}: {_last_line(printed)}"
     except OSError as error:  # TimeoutError is one
-        message = f"{effect.device} cannot be formatted: {error.strerror or error or 'mkfs.xfs took too long'}"
+        message = f"{effect.device} cannot be formatted: {_describe(error)}"
     await outcomes.record(name, words.FORMAT, words.FAILED if message else words.OK, message, effect.generation)
     if message:
         raise Temporary(message)
@@ -97,7 +97,7 @@ async def _repair(effect: RepairXFS, run_program: RunProgram, outcomes: Outcomes
     try:
         code, printed = await run_program(command, REPAIR_TIMEOUT)
     except OSError as error:
-        message = f"xfs_repair could not run: {error.strerror or error or 'it took too long'}"
+        message = f"xfs_repair could not run: {_describe(error)}"
         await outcomes.record(name, words.REPAIR, words.FAILED, message, effect.generation)
         raise Temporary(message) from error
     result, message = words.OK, ""
@@ -107,6 +107,10 @@ async def _repair(effect: RepairXFS, run_program: RunProgram, outcomes: Outcomes
         result, message = words.FAILED, f"xfs_repair ended with {code}: {_last_line(printed)}"
     log.warning('repair device=%s result=%s message="%s"', effect.device, result, message)
     await outcomes.record(name, words.REPAIR, result, message, effect.generation)
+
+
+def _describe(error: OSError) -> str:
+    return "it took too long" if isinstance(error, TimeoutError) else error.strerror or str(error)
 
 
 def _last_line(printed: bytes) -> str:

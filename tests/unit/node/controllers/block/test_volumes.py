@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dozen.linux import block_kinds as words
+from dozen.machinery.config import generate
 from dozen.machinery.effects.block import FormatXFS, RepairXFS, WritePartitionTable
 from dozen.machinery.effects.mount import Mount
 from dozen.machinery.plan import Effect, Put
@@ -15,16 +16,6 @@ from dozen.node.controllers.block.volumes import LAYOUT, VolumesController
 from dozen.testing.controllers import PlainView
 
 GIB = 1 << 30
-CONFIGURATION = """
-version: v1alpha1
-machine:
-  type: worker
-  token: aaaaaa.bbbbbbbbbbbbbbbb
-  ca: {{crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBPT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=}}
-  install: {{disk: "{path}"}}
-cluster:
-  controlPlane: {{endpoint: "https://10.0.0.1:6443"}}
-"""
 MOUNT = Mount("/dev/vdb3", "/var", "xfs", ("nosuid", "nodev", "prjquota"), 7)
 
 
@@ -81,7 +72,7 @@ class Scene:
         return self
 
     def configured(self, path: str) -> Scene:
-        text = CONFIGURATION.format(path=path)
+        text = generate("test", "https://10.0.0.1:6443", install_disk=path).worker
         self.view.add(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
         return self
 
