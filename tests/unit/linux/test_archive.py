@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dozen.linux import archive
+from dozen.linux import archive, files
 from dozen.linux.archive import Archiver
 
 
@@ -70,7 +70,7 @@ def test_file_that_changes_its_size_keeps_the_archive_whole(
 ) -> None:
     (tmp_path / "a").write_bytes(b"y" * 600)
     (tmp_path / "b").write_bytes(b"after")
-    real = archive.read_file
+    real = files.read_file
 
     def read_file(path: str) -> Iterator[bytes]:
         return iter([content]) if path.endswith("/a") else real(path)
@@ -86,7 +86,7 @@ def test_read_error_is_remembered_and_the_rest_packed(tmp_path: Path, monkeypatc
     (tmp_path / "a").write_bytes(b"y" * 600)
     (tmp_path / "b").write_bytes(b"after")
     (tmp_path / "c").write_bytes(b"gone")
-    real = archive.read_file
+    real = files.read_file
 
     def read_file(path: str) -> Iterator[bytes]:
         if path.endswith("/a"):

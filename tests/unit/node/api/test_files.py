@@ -115,7 +115,7 @@ def test_copy(ask: Ask, tree: Path) -> None:
 def test_copy_tells_at_the_end_what_is_missing(ask: Ask, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dozen.linux import archive
 
-    real = archive.read_file
+    real = files.read_file
 
     def read_file(path: str) -> Iterator[bytes]:
         if path.endswith("f"):

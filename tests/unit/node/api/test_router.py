@@ -19,7 +19,7 @@ READ = "/machine.MachineService/Read"
 
 def call(path: str, machine: FakeMachine | None = None, *, roles: tuple[str, ...] = (), uid: int | None = 0) -> Code:
     async def answer() -> None:
-        await build_router(machine or FakeMachine())(  # type: ignore[arg-type]
+        await build_router(machine or FakeMachine())(
             FakeCall(path, [b""], roles=roles, uid=uid)  # type: ignore[arg-type]
         )
 
@@ -58,7 +58,7 @@ def test_readers_reach_the_configuration_only_while_there_is_none(config: object
 @pytest.mark.parametrize("theme", sorted(THEMES))
 def test_theme_registers_what_the_table_says(theme: str) -> None:
     router = Router()
-    import_theme(theme).register(router, FakeMachine())  # type: ignore[arg-type]
+    import_theme(theme).register(router, FakeMachine())
     assert list(router.paths) == sorted(theme_paths(theme))
 
 
@@ -103,7 +103,7 @@ def test_a_theme_is_registered_once() -> None:
     machine = FakeMachine()
 
     async def twice() -> list[FakeCall]:
-        router = build_router(machine)  # type: ignore[arg-type]
+        router = build_router(machine)
         calls = [FakeCall(VERSION, [b""]) for _ in range(2)]
         await asyncio.gather(*(router(call) for call in calls))  # type: ignore[arg-type]
         return calls
