@@ -142,7 +142,7 @@ class Client:
     def _repeat(self, now: float) -> list[Action]:
         wait = min(FIRST_WAIT * 2**self._attempt, LONGEST_WAIT)
         self._attempt += 1
-        self.deadline = now + self._vary(wait)
+        self.deadline = min(now + self._vary(wait), max(now, self._end()))
         return [Broadcast(self._compose(now))]
 
     def _take_offer(self, reply: Reply, now: float) -> list[Action]:
@@ -191,11 +191,16 @@ class Client:
 
     def _check_end(self, now: float) -> list[Action]:
         """Give the address up if its lease is over."""
-        lease = self.lease
-        if lease is None or lease.duration == dhcp.INFINITE or now < self._bound + lease.duration:
+        if now < self._end():
             return []
         self.lease = None
         return [Lost("nobody prolonged it")]
+
+    def _end(self) -> float:
+        """When the address must not be used any more; infinite if there is none, or no end."""
+        if self.lease is None or self.lease.duration == dhcp.INFINITE:
+            return math.inf
+        return self._bound + self.lease.duration
 
     def _prolong(self, now: float) -> list[Action]:
         """BOUND and later: renew, rebind, or give up, by how much of the lease is over."""
