@@ -93,9 +93,10 @@ class Outputs:
     def _listener(self, kind: AnyKind) -> Callable[[AnyEvent], None]:
         def listen(event: AnyEvent) -> None:
             place = (kind, event.id)
-            if place in self._leaving and (
-                event.type is DESTROYED or (event.resource is not None and not event.resource.metadata.finalizers)
-            ):
+            if place not in self._leaving:
+                if event.type is DESTROYED:
+                    self._owned.discard(place)
+            elif event.type is DESTROYED or (event.resource is not None and not event.resource.metadata.finalizers):
                 # Not at once: a listener must not change the store while the change that it hears of is being told.
                 asyncio.get_running_loop().call_soon(self._bury, place)
 

@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+import pytest
+
 from dozen.engine.backoff import CAP
+from dozen.engine.errors import DeclarationError
 from dozen.engine.publisher import Publisher
 from dozen.engine.reconciler import Activity
 from dozen.engine.runtime import EdgeType
@@ -14,7 +17,7 @@ from dozen.machinery.plan import Output, Shared, Temporary
 from dozen.machinery.resource import Kind, Phase
 from dozen.machinery.resources.spec import Spec
 from dozen.testing.clock import drain
-from dozen.testing.controllers import Bench
+from dozen.testing.controllers import Bench, Planned
 
 
 class ThingSpec(Spec):
@@ -171,6 +174,14 @@ def test_undeclared_kind_is_an_error() -> None:
             assert "puts a Address without having declared it" in bench.runtime.status("scripted").last_error
 
     run(check())
+
+
+def test_claims_its_outputs() -> None:
+    bench = Bench(watchers=[Scripted()])
+    with pytest.raises(DeclarationError, match="second and scripted both have Link as output"):
+        bench.runtime.add(Planned("second", lambda view: (), outputs=(LINK,)))
+    with pytest.raises(DeclarationError, match="already a controller or watcher named scripted"):
+        bench.runtime.add_watcher(Scripted(outputs=()))
 
 
 def test_is_in_the_graph() -> None:

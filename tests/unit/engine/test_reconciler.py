@@ -286,6 +286,40 @@ def test_remove_waits_and_failing_effects_behind_it_keep_the_input() -> None:
     run(check())
 
 
+def test_input_is_kept_until_outputs_are_gone() -> None:
+    """Without any Remove in the plan: the sweep alone has to finish first."""
+
+    async def check() -> None:
+        async with Bench(Folders()) as bench:
+            bench.put(MOUNT, "a", ThingSpec())
+            await bench.settle()
+            bench.store.add_finalizer(FOLDER, "a", "reader")
+            bench.remove(MOUNT, "a")
+            await bench.settle()
+            assert bench.store.get(FOLDER, "a").metadata.phase is Phase.TEARING_DOWN
+            assert bench.store.get(MOUNT, "a").metadata.finalizers == ("folders",)
+            bench.store.remove_finalizer(FOLDER, "a", "reader")
+            await bench.settle()
+            assert (ids(bench, FOLDER), ids(bench, MOUNT)) == ([], [])
+
+    run(check())
+
+
+def test_input_that_begins_to_leave_during_a_round_is_not_let_go_unseen() -> None:
+    async def check() -> None:
+        async with Bench(Mounter()) as bench:
+            bench.put(DISK, "a", ThingSpec())
+            bench.put(DISK, "b", ThingSpec())
+            await bench.settle()
+            bench.recorded.prepare(Unmount, lambda effect: bench.remove(DISK, "b"))
+            bench.remove(DISK, "a")
+            await bench.settle()
+            assert bench.effects == [Mount("a"), Mount("b"), Unmount("a"), Unmount("b")]
+            assert ids(bench, DISK) == []
+
+    run(check())
+
+
 def test_own_resource_comes_back_after_its_end() -> None:
     """The plan wants it again while somebody still holds the old one."""
 

@@ -16,7 +16,7 @@ from dozen.engine.reconciler import Activity
 from dozen.engine.runtime import EdgeType, Runtime
 from dozen.engine.store import Store
 from dozen.machinery.plan import Effect, Input, Output, Put, Shared, Step, View
-from dozen.machinery.resource import Kind
+from dozen.machinery.resource import Kind, Phase
 from dozen.machinery.resources.spec import Spec
 from dozen.testing.clock import drain
 from dozen.testing.controllers import Bench, Planned
@@ -107,6 +107,18 @@ class TestView:
         assert [mount.id for mount in view.list(MOUNT)] == ["b"]
         assert view.get(MOUNT, "a") is None
 
+    def test_single_resource_that_is_held_is_seen_to_its_end(self) -> None:
+        bench = Bench()
+        for id in "ab":
+            bench.store.put(DISK, id, ThingSpec())
+        view = self.view(bench, (Input(DISK, "a", finalize=True), Input(DISK, "b")))
+        for id in "ab":
+            bench.store.add_finalizer(DISK, id, "somebody")
+            bench.store.teardown(DISK, id)
+        assert [(disk.id, disk.metadata.phase) for disk in view.list(DISK)] == [("a", Phase.TEARING_DOWN)]
+        bench.store.remove_finalizer(DISK, "a", "planned")
+        assert view.list(DISK) == ()
+
     def test_what_is_on_its_way_out_is_hidden(self) -> None:
         bench = Bench()
         for id in "ab":
@@ -159,6 +171,11 @@ class TestDeclarations:
     def test_no_circle_of_one(self) -> None:
         with pytest.raises(DeclarationError, match="Disk both as input and as output"):
             Bench(planned(lambda view: (), outputs=(DISK,)))
+
+
+def test_output_kinds_become_known() -> None:
+    bench = Bench(planned(lambda view: (), outputs=(FOLDER, Shared(MOUNT))))
+    assert set(bench.store.kinds()) == {DISK, MOUNT, FOLDER}
 
 
 def test_graph() -> None:
@@ -235,7 +252,7 @@ def test_shutdown_cancels_the_effect_that_runs() -> None:
             await task
         assert ended == ["cancelled"]
         assert runtime.status("planned").activity is Activity.STOPPED
-        assert runtime.store.watchers(DISK) == 0
+        assert [runtime.store.watchers(kind) for kind in (DISK, MOUNT)] == [0, 0]
 
     run(check())
 

@@ -166,5 +166,23 @@ def test_cancelled_reader_can_go_on() -> None:
     assert asyncio.run(main()) is CREATED
 
 
+def test_closing_ends_a_reader_that_waits() -> None:
+    store = Store()
+
+    async def main() -> list[AnyEvent]:
+        watch = store.watch(THING, bootstrap=False)
+
+        async def read() -> list[AnyEvent]:
+            return [event async for event in watch]  # type: ignore[misc]
+
+        task = asyncio.create_task(read())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        watch.close()
+        return await asyncio.wait_for(task, 2)
+
+    assert asyncio.run(main()) == []
+
+
 def test_events_show_themselves() -> None:
     assert repr(Event(BOOTSTRAPPED, "", None, None, 4)) == "<BOOTSTRAPPED  position=4>"

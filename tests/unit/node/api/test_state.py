@@ -231,6 +231,20 @@ def test_watch_starts_with_an_empty_answer_then_contents(store: Store, state: St
     asyncio.run(follow())
 
 
+def test_watch_waits_for_what_comes(store: Store, state: State) -> None:
+    async def follow() -> None:
+        watch = Following(state.watch(READER, request("Watch")))
+        await watch.first()
+        later = asyncio.create_task(watch.events(1))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not later.done()
+        put(store, "a")
+        assert shown(await later) == [(CREATED, "a")]
+
+    asyncio.run(follow())
+
+
 def test_watch_of_an_old_client_has_no_markers(store: Store, state: State) -> None:
     async def follow() -> None:
         put(store, "a")
