@@ -6,34 +6,33 @@ tells no roles is a program of the node itself and may do everything; one that t
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dozen.machinery.roles import METADATA_KEY, NotAuthorized, Role, authorize
 from dozen.rpc.status import Code, RpcError
 
+if TYPE_CHECKING:
 
-class Peer(Protocol):
-    """The other end of the machine socket, as the kernel vouches for it."""
+    class Peer(Protocol):
+        """The other end of the machine socket, as the kernel vouches for it."""
 
-    @property
-    def uid(self) -> int | None: ...
+        @property
+        def uid(self) -> int | None: ...
 
+    class Metadata(Protocol):
+        """What came beside the messages."""
 
-class Metadata(Protocol):
-    """What came beside the messages."""
+        def all(self, name: str) -> list[str]: ...
 
-    def all(self, name: str) -> list[str]: ...
+    class Call(Protocol):
+        """As much of a call as it takes to decide."""
 
-
-class Call(Protocol):
-    """As much of a call as it takes to decide."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def metadata(self) -> Metadata: ...
-    @property
-    def peer(self) -> Peer: ...
+        @property
+        def path(self) -> str: ...
+        @property
+        def metadata(self) -> Metadata: ...
+        @property
+        def peer(self) -> Peer: ...
 
 
 def read_roles(call: Call) -> frozenset[str]:

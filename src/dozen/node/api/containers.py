@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import enum, message
-from dozen.node.api.ports import Machine
 from dozen.node.containers import SYSTEM_NAMESPACE, Containerd, containerd
 from dozen.rpc.router import Router
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
 
 SERVICE = "/machine.MachineService"
 

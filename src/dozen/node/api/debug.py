@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from dozen.machinery.messages import enum, message
 from dozen.node.api.images import find_containerd
-from dozen.node.api.ports import Machine
 from dozen.rpc.router import Router, decode_request
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
     from dozen.node.debugrun import Resize, Signal
 
 REQUEST = "machine.DebugContainerRunRequest"

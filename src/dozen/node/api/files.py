@@ -5,15 +5,17 @@ from __future__ import annotations
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.linux import files
 from dozen.linux.files import Entry, Usage, absolute, go_mode
 from dozen.machinery.messages import message
-from dozen.node.api.ports import Machine
 from dozen.node.api.streaming import in_thread, printable
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
 
 SERVICE = "/machine.MachineService"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import enum, message
-from dozen.node.api.ports import Machine
 from dozen.node.containers import CRI_NAMESPACE, SYSTEM_NAMESPACE, Containerd, containerd
 from dozen.rpc.router import Router, decode_request
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
 
 SERVICE = "/machine.ImageService"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import enum, message
-from dozen.node.api.ports import Machine
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
 
 SERVICE = "/machine.MachineService"
 _HIGHEST_KEY = 255

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.linux import kmsg
 from dozen.linux.pipes import wait_readable
 from dozen.machinery.messages import message
-from dozen.node.api.ports import Event, Machine
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Event, Machine
 
 SERVICE = "/machine.MachineService"
 

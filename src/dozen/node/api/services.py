@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import message
-from dozen.node.api.ports import Machine, Service
 from dozen.node.services.supervisor import ServiceError
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine, Service
 
 SERVICE = "/machine.MachineService"
 NANOSECONDS = 1_000_000_000

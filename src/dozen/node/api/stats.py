@@ -8,12 +8,14 @@ import os
 import platform
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import message
-from dozen.node.api.ports import Machine
 from dozen.node.api.streaming import printable, run_blocking
 from dozen.rpc.router import Router
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
 
 SERVICE = "/machine.MachineService"
 EMPTY = "google.protobuf.Empty"

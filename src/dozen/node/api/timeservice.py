@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dozen.linux import ntp
 from dozen.machinery.messages import message
 from dozen.machinery.resources.network import TIME_SERVER_STATUS
-from dozen.node.api.ports import Machine
 from dozen.node.api.services import stamp
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
 
 SERVICE = "/time.TimeService"
 
