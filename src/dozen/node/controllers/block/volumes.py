@@ -91,7 +91,10 @@ class VolumesController:
 
 
 def choose_disk(view: View) -> Choice:
-    """The disk that has our volumes, or that may get them. Only once all devices are known may a blank one be taken."""
+    """The disk that has our volumes, or that may get them.
+
+    Only once all devices are known may a blank disk be taken unasked: another may turn up that has the volumes.
+    """
     wanted = wanted_disk(view)
     owners = sorted(
         {each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if _is_ours(each.spec)}, key=natural
@@ -108,7 +111,8 @@ def choose_disk(view: View) -> Choice:
         )
     if owners and not wanted:
         return Choice(present=owners[0])
-    if not _settled(view):
+    # A disk that its owner named needs no comparison with disks that are still to be found.
+    if not wanted and not _settled(view):
         return Choice(reason="waiting for all disks to be found")
     return _choose_blank(view, wanted)
 

@@ -178,6 +178,12 @@ def test_the_named_disk_is_taken_even_with_stray_data(content: str) -> None:
     assert scene.plan()[0] == [partition("vdc", content)]
 
 
+def test_the_named_disk_is_not_kept_waiting_for_others() -> None:
+    assert Scene(settled=False).disk("vdb").configured("/dev/vdb").plan()[0] == [partition("vdb")]
+    effects, volumes = Scene(settled=False).disk("vdb").configured("/dev/vdc").plan()
+    assert (effects, volumes["EPHEMERAL"].phase) == ([], "waiting")
+
+
 def test_a_disk_can_be_named_by_a_link() -> None:
     scene = Scene().disk("vdb").disk("vdc", symlinks=("/dev/disk/by-id/virtio-data",))
     assert scene.configured("/dev/disk/by-id/virtio-data").plan()[0] == [partition("vdc")]
