@@ -79,7 +79,8 @@ class Apid:
             can_forward = self._credentials.can_forward
             route = choose_route(call.path, call.metadata, can_forward=can_forward, is_local=is_own_name)
         if route == LOCAL:
-            # Somebody without roles is told as such: a caller who says nothing about roles is a program of the node itself.
+            # Somebody without roles is told as such: a caller who says nothing about roles is a program of the node
+            # itself.
             told = [(METADATA_KEY, role) for role in roles or ("",)]
             await forward(call, self._machined, forwarded_fields(call, (METADATA_KEY,), told))
         elif route.many:
