@@ -40,6 +40,8 @@ def call(path: str, machine: FakeMachine | None = None, *, roles: tuple[str, ...
         (VERSION, ("", "os:unheard-of"), 50, Code.PERMISSION_DENIED),
         (VERSION, ("os:unheard-of, os:reader",), 50, Code.OK),
         (READ, ("os:operator",), 50, Code.PERMISSION_DENIED),
+        # What apid tells of somebody without roles, even if apid itself were root.
+        (VERSION, ("",), 0, Code.PERMISSION_DENIED),
         # Root that tells roles has only those: the dashboard runs as root and asks as a reader.
         (READ, ("os:reader",), 0, Code.PERMISSION_DENIED),
     ],
