@@ -179,8 +179,11 @@ class Channel:
         """Open a call with metadata that is header fields already. The caller ends it, or cancels it."""
         deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
         self.last_used = time.monotonic()
-        if (wire := self._wire) is None or not wire.connection.can_open or wire.closing:
-            wire = await self._ready_wire(timeout)
+        wire = self._wire
+        # Between the wait and this line the connection may have been lost, or someone else have taken the free stream.
+        while wire is None or wire.closing or not wire.connection.can_open:
+            wire = await self._ready_wire(deadline)
+            self._check_alive(wire)
         block = self._head(path)
         if timeout is not None and deadline is not None:
             left = deadline - wire.loop.time()
@@ -228,10 +231,11 @@ class Channel:
             )
         return block
 
-    async def _ready_wire(self, timeout: float | None) -> ClientWire:
+    async def _ready_wire(self, deadline: float | None) -> ClientWire:
         """A connection with a free stream."""
+        left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
         try:
-            return await asyncio.wait_for(self._seek_wire(), timeout)
+            return await asyncio.wait_for(self._seek_wire(), left)
         except TimeoutError:
             raise RpcError(Code.DEADLINE_EXCEEDED, f"no connection to {self._name} in time") from None
 
@@ -244,6 +248,7 @@ class Channel:
                 wire = self._other_wire()
             if wire is None:
                 wire = await self._new_wire()
+                self._check_alive(wire)
             if await wire.free_stream():
                 self._wire = wire
                 return wire
@@ -285,7 +290,8 @@ class Channel:
             try:
                 await asyncio.wait_for(self._open(wire), self._connect_timeout)
                 self._check_protocol(wire)
-                self._wires.add(wire)
+                if not wire.closing:
+                    self._wires.add(wire)
                 return wire
             except TimeoutError:
                 problem = f"no answer within {self._connect_timeout:g} s"
@@ -309,6 +315,13 @@ class Channel:
                 server_hostname=name,
                 happy_eyeballs_delay=_HAPPY_EYEBALLS,
             )
+
+    def _check_alive(self, wire: ClientWire) -> None:
+        """A server that takes connections and closes them is not tried again and again."""
+        if wire.closing:
+            fault = wire.connection.fault
+            reason = fault.reason if fault is not None else "connection closed"
+            raise RpcError(Code.UNAVAILABLE, f"{self._name}: {reason}")
 
     def _check_protocol(self, wire: ClientWire) -> None:
         assert wire.transport is not None

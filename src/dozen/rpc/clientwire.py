@@ -32,6 +32,14 @@ class ClientWire(Wire):
         super().connection_lost(exc)
         self.wake_all()
 
+    def describe_loss(self, exc: Exception | None) -> str:
+        reason = super().describe_loss(exc)
+        if self.connection.settled or self.transport is None:
+            return reason
+        # In TLS 1.3 a client takes the handshake for done before the server has looked at the client's certificate.
+        over_tls = self.transport.get_extra_info("ssl_object") is not None
+        return f"{reason} before it said anything" + (", perhaps for our certificate" if over_tls else "")
+
     def wake_all(self) -> None:
         for waiter in self.waiters:
             if not waiter.done():

@@ -87,12 +87,15 @@ class Wire(asyncio.BufferedProtocol):
         self._closing = True
         if self._linger is not None:
             self._linger.cancel()
-        reason = f"connection lost: {exc}" if exc else "connection closed by the peer"
-        self.connection.lost(ConnectionFault(ErrorCode.NO_ERROR, reason))
+        self.connection.lost(ConnectionFault(ErrorCode.NO_ERROR, self.describe_loss(exc)))
         if self._on_end is not None:
             self._on_end(self)
 
     # Ours
+
+    def describe_loss(self, exc: Exception | None) -> str:
+        """Why the transport went, for those whose calls went with it."""
+        return f"connection lost: {exc}" if exc else "connection closed by the peer"
 
     @property
     def closing(self) -> bool:
