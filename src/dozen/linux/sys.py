@@ -8,7 +8,6 @@ each call raises OSError (ENOSYS).
 from __future__ import annotations
 
 import errno
-import os
 from typing import TYPE_CHECKING, Any
 
 # mount(2), <linux/mount.h>

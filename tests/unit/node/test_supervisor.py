@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+
 from dozen.node.logs import Logs
 from dozen.node.process import Confinement, ExitStatus
 from dozen.node.services import supervisor as supervisor_module
