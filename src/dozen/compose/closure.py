@@ -128,12 +128,11 @@ class Closure:
         if posixpath.dirname(path) not in (*DEFAULT_SEARCH, *entry.elf.search):
             self.problems.append(f"{entry.path} needs {soname}, but {path} is in no directory that it searches")
             return None
-        new = None
-        if path not in self.tree.entries:
-            new = file_entry(path, provider.file, provider.why)
-            self.tree.add(new)
+        known = path in self.tree.entries
+        if not known:
+            self.tree.add(file_entry(path, provider.file, provider.why))
         self.tree.want(path, entry.path)
-        return new
+        return None if known else self.tree.entries[path]
 
 
 def chain(tree: Tree, entry: Entry) -> str:

@@ -1,7 +1,8 @@
 """Counts programs: ours against other systems (`dozenctl image compare`).
 
 The reference figures were counted on default installs with ``ls -1 $(echo $PATH | tr ':' '\\n') | wc -l``. Ours come
-from the manifest; those of a Debian minimal system from the benchmark, which builds one and leaves its count in the cache.
+from the manifest; those of a Debian minimal system from the benchmark, which builds one and leaves its count in the
+cache.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def read_elf(data: bytes, name: str) -> Elf:
     """Raises ComposeError for a damaged file or one of another architecture."""
     try:
         return _read(data)
-    except (struct.error, ValueError, IndexError, StopIteration) as error:
+    except (struct.error, ValueError, LookupError, TypeError, OverflowError) as error:
         raise ComposeError(
             f"{name} is no 64-bit ELF file that can be read ({error}): see where it came from"
         ) from error
@@ -123,8 +123,10 @@ def _dynamic(data: bytes, segments: list[Segment]) -> Iterator[tuple[int, int]]:
 
 
 def _to_offset(address: int, segments: list[Segment]) -> int:
-    part = next(part for part in segments if part.type == PT_LOAD and 0 <= address - part.address < part.size)
-    return address - part.address + part.offset
+    for part in segments:
+        if part.type == PT_LOAD and 0 <= address - part.address < part.size:
+            return address - part.address + part.offset
+    raise ValueError(f"address {address:#x} is in no segment")
 
 
 def _text(data: bytes, offset: int) -> str:
