@@ -94,7 +94,7 @@ def test_get_gives_both_forms(store: Store, state: State) -> None:
     metadata = found.metadata
     assert (metadata.namespace, metadata.type, metadata.id) == ("runtime", DIAGNOSTIC.name, "disk")
     assert (metadata.version, metadata.owner, metadata.phase) == ("2", "doctor", "running")
-    assert metadata.created.ToMilliseconds() == 1_700_000_000_250
+    assert metadata.created.ToMilliseconds() == metadata.updated.ToMilliseconds() == 1_700_000_000_250
     assert list(metadata.finalizers) == ["nurse"]
     assert dict(metadata.labels) == {"zone": "a"}
     assert yaml.safe_load(found.spec.yaml_spec) == {"message": "it is: full", "details": []}
