@@ -48,6 +48,9 @@ INITIALIZE = Sequence(
     (
         Phase("systemRequirements", (early.mount_pseudo_filesystems,)),
         Phase("earlyServices", (early.open_console, early.start_loopback, early.create_cgroups, early.write_etc)),
+        # apid's interpreter starts on one processor while this one reads the configuration on another; apid waits for
+        # its certificate by itself.
+        Phase("services", (running.start_early_services,)),
         Phase("config", (early.load_config,)),
     ),
 )
@@ -55,7 +58,7 @@ BOOT = Sequence(
     "boot",
     "booting",
     (
-        Phase("api", (running.serve_machine_socket, running.start_early_services, running.start_controllers)),
+        Phase("api", (running.serve_machine_socket, running.start_controllers)),
         Phase("devices", (running.start_device_services, running.coldplug, running.start_other_controllers)),
         Phase("ephemeral", (running.wait_for_ephemeral,)),
         Phase("startEverything", (running.start_services,)),

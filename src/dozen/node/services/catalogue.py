@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from dozen.node.process import Confinement
-from dozen.node.services.definition import Condition, Health, Service, file_exists
+from dozen.node.services.definition import Condition, Health, Service
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -62,7 +62,6 @@ CATALOGUE: tuple[Service, ...] = (
         confinement=Confinement(
             cgroup="system/apid", uid=APID_UID, gid=APID_UID, oom=-998, caps="none", no_new_privs=True, argv0="apid"
         ),
-        conditions=(file_exists("/system/run/apid/server.pem"),),
         health=Health(_apid_answers, first_after=0.5),
     ),
     Service(

@@ -77,10 +77,3 @@ class Service(NamedTuple):
     # How long it gets to end by itself, seconds.
     stop_grace: float = 10.0
     operations: frozenset[str] = frozenset()
-
-
-def file_exists(path: str) -> Condition:
-    """Waits for a file that somebody else on the node makes."""
-    import os.path
-
-    return Condition(f"file {path}", lambda _: os.path.exists(path))

@@ -106,8 +106,6 @@ async def create_cgroups(machine: Machine) -> None:
 
 async def write_etc(machine: Machine) -> None:
     """The generated files that /etc of the read-only image links to; controllers rewrite them when they know better."""
-    import hashlib
-
     with contextlib.suppress(FileExistsError), open("/system/etc/resolv.conf", "x"):
         pass
     with contextlib.suppress(FileExistsError), open("/system/etc/hosts", "x") as stream:
@@ -120,7 +118,7 @@ async def write_etc(machine: Machine) -> None:
         with open("/proc/sys/kernel/random/boot_id") as stream:
             seed = stream.read().strip()
     with open("/system/etc/machine-id", "w") as stream:
-        stream.write(hashlib.sha256(seed.encode()).hexdigest()[:32] + "\n")
+        stream.write(seed.replace("-", "").lower()[:32] + "\n")
 
 
 async def load_config(machine: Machine) -> None:
