@@ -27,9 +27,12 @@ def boot(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
-def node(boot: Booter) -> LiveNode:
-    """The machine that most tests share; each leaves it as well as it was."""
-    return boot("shared", machine={"udev": {"rules": [UDEV_RULE]}})
+def node(boot: Booter, tmp_path_factory: pytest.TempPathFactory) -> LiveNode:
+    """The machine that most tests share; each leaves it as well as it was. It has a second disk, to play with."""
+    scratch = tmp_path_factory.mktemp("disks") / "scratch.raw"
+    with scratch.open("wb") as file:
+        file.truncate(256 << 20)
+    return boot("shared", machine={"udev": {"rules": [UDEV_RULE]}}, disks={"scratch": scratch})
 
 
 @pytest.fixture(scope="session")

@@ -33,26 +33,25 @@ def test_udevd_applies_a_rule_of_the_configuration_and_names_disks(node: LiveNod
 
 
 HOST = "chroot /host"
+SCRATCH = "/dev/disk/by-id/virtio-scratch"
 
 
-def test_lvm_and_dmsetup_make_list_and_remove_a_volume(toolbox: Toolbox) -> None:
+def test_lvm_and_dmsetup_make_list_and_remove_a_volume(node: LiveNode, toolbox: Toolbox) -> None:
+    node.until(lambda: SCRATCH.rpartition("/")[2] in node.names("/dev/disk/by-id"), "the second disk")
     try:
         toolbox.check(
-            "truncate -s 64M /host/var/tmp-lvm.img && losetup /host/dev/loop7 /host/var/tmp-lvm.img &&"
-            f"{HOST} /sbin/lvm pvcreate /dev/loop7 && {HOST} /sbin/lvm vgcreate box /dev/loop7 &&"
+            f"{HOST} /sbin/lvm pvcreate {SCRATCH} && {HOST} /sbin/lvm vgcreate box {SCRATCH} &&"
             f"{HOST} /sbin/lvm lvcreate -y -L 16M -n one box"
         )
         assert "one" in toolbox.check(f"{HOST} /sbin/lvm lvs --noheadings -o lv_name box")
         assert "box-one" in toolbox.check(f"{HOST} /sbin/dmsetup ls")
-        # A volume is a disk: what is written can be read.
-        assert "dozen" in toolbox.check(
-            "echo dozen | dd of=/host/dev/box/one conv=sync 2>/dev/null && head -c 5 /host/dev/mapper/box-one"
-        )
+        # A volume is a disk, and udevd made its names: what is written through one is read through the other.
+        written = "echo dozen | dd of=/host/dev/box/one conv=sync 2>/dev/null && head -c 5 /host/dev/mapper/box-one"
+        assert "dozen" in toolbox.check(written)
     finally:
         outcome = toolbox.run(
-            f"{HOST} /sbin/lvm lvremove -y box; {HOST} /sbin/lvm vgremove -y box;"
-            f"{HOST} /sbin/lvm pvremove -y /dev/loop7;"
-            "losetup -d /host/dev/loop7; rm /host/var/tmp-lvm.img"
+            f"{HOST} /sbin/lvm lvremove -y box/one; {HOST} /sbin/lvm vgremove -y box;"
+            f"{HOST} /sbin/lvm pvremove -y {SCRATCH}"
         )
     assert "box-one" not in toolbox.check(f"{HOST} /sbin/dmsetup ls"), outcome.output
 

@@ -17,14 +17,15 @@ from dozen.provider.console import read_console
 from dozen.provider.machines import Machine, OpenStep, report_nothing
 from dozen.provider.waiting import Resettable, await_answer
 from dozen.rpc.client import Channel
-from dozen.rpc.status import Code, RpcError
+from dozen.rpc.status import RpcError
 from dozen.testing.portal import Portal
 
 ValueT = TypeVar("ValueT")
 
 MACHINE = "/machine.MachineService/"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-GONE = (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED, Code.UNKNOWN)
+UNCHECKED = ("machined", "dashboard")
+"""Services of which nothing tells whether they are well."""
 
 
 class LiveNode:
@@ -93,10 +94,8 @@ class LiveNode:
         return list(self.call("Processes").messages[0].processes)
 
     def process(self, name: str) -> Any:
-        """The process of that name (of PID 1's children, the first). Raises LookupError."""
-        found = [
-            process for process in self.processes() if process.command == name or process.executable.endswith(name)
-        ]
+        """The oldest process that goes by that name (see `names_of`). Raises LookupError."""
+        found = [process for process in self.processes() if name in names_of(process)]
         if not found:
             raise LookupError(f"no process {name} runs")
         return min(found, key=lambda process: int(process.pid))
@@ -173,4 +172,13 @@ class LiveNode:
 
 
 def is_well(service: Any) -> bool:
-    return service is not None and service.state == "Running" and (service.health.unknown or service.health.healthy)
+    """Running, and found healthy; just started, a service whose health is checked is not yet well."""
+    if service is None or service.state != "Running":
+        return False
+    return service.health.healthy or (service.id in UNCHECKED and service.health.unknown)
+
+
+def names_of(process: Any) -> set[str]:
+    """What a process can be called: its name, its program's, and the first word of its command line."""
+    words = (process.command, process.executable, process.args.partition(" ")[0])
+    return {word.rpartition("/")[2] for word in words}
