@@ -112,7 +112,7 @@ def run(main: Any) -> None:
 
 @pytest.fixture
 def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
-    """127.0.0.2 and localhost count as other nodes."""
+    """All but 127.0.0.1 count as other nodes. ``::1`` is one that cannot prove who it is."""
     monkeypatch.setattr("dozen.node.apid.is_own_name", lambda target: target == "127.0.0.1")
 
 
@@ -165,7 +165,7 @@ def test_one_other_node(tmp_path: Path, foreign: None) -> None:
             told = await channel.unary(VERSION, b"", metadata=metadata)
             assert told.decode() == f"runtime=Talos proxyfrom=127.0.0.1:{here.port} talos-role=os:reader"
             with pytest.raises(RpcError, match="cannot connect") as caught:
-                await channel.unary(VERSION, b"", metadata=[("node", "::2")], timeout=5)
+                await channel.unary(VERSION, b"", metadata=[("node", "::1")], timeout=5)
             assert caught.value.code is Code.UNAVAILABLE
 
     run(main())
@@ -174,7 +174,7 @@ def test_one_other_node(tmp_path: Path, foreign: None) -> None:
 def test_several_nodes_answer_as_one(tmp_path: Path, foreign: None) -> None:
     async def main() -> None:
         async with node(tmp_path) as here, here.channel(["os:reader"]) as channel:
-            targets = ["127.0.0.1", "127.0.0.2", "::2", "10.0.0.1:1"]
+            targets = ["127.0.0.1", "127.0.0.2", "::1", "10.0.0.1:1"]
             metadata = [("nodes", target) for target in targets]
             reply = await channel.unary(HOSTNAME, b"", message("machine.HostnameResponse"), metadata, timeout=10)
             assert [part.metadata.hostname for part in reply.messages] == targets
@@ -193,12 +193,12 @@ def test_several_nodes_answer_as_one(tmp_path: Path, foreign: None) -> None:
 def test_streams_of_several_nodes_are_marked(tmp_path: Path, foreign: None) -> None:
     async def main() -> None:
         async with node(tmp_path) as here, here.channel(["os:reader"]) as channel:
-            metadata = [("nodes", "127.0.0.1"), ("nodes", "localhost"), ("nodes", "::2")]
+            metadata = [("nodes", "127.0.0.1"), ("nodes", "localhost"), ("nodes", "::1")]
             parts = [part async for part in channel.server_stream(READ, b"", message("common.Data"), metadata, 10)]
             by_node: dict[str, list[bytes]] = {}
             for part in parts:
                 by_node.setdefault(part.metadata.hostname, []).append(part.bytes)
-            assert by_node == {"127.0.0.1": [b"0", b"1", b"2"], "localhost": [b"0", b"1", b"2"], "::2": [b""]}
+            assert by_node == {"127.0.0.1": [b"0", b"1", b"2"], "localhost": [b"0", b"1", b"2"], "::1": [b""]}
 
     run(main())
 
