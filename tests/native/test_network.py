@@ -1,0 +1,39 @@
+"""The network for real: netlink, DHCP and a node's network controllers, each in a throw-away network namespace.
+
+The computer's own interfaces are never touched: a scenario sees only the namespace that is made for it.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "src"
+SCRIPT = HERE / "network_scenarios.py"
+
+
+def list_scenarios() -> list[str]:
+    """Names of the scenarios, without importing the script and all that it needs."""
+    functions = [node for node in ast.parse(SCRIPT.read_text()).body if isinstance(node, ast.AsyncFunctionDef)]
+    return [node.name for node in functions if not node.args.args and not node.decorator_list]
+
+
+@pytest.mark.parametrize("name", list_scenarios())
+def test_scenario(name: str) -> None:
+    if os.getuid() != 0:
+        pytest.skip("making a network namespace needs root")
+    for program in ("unshare", "nsenter", "ip"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    command = ["unshare", "--net", "--uts", sys.executable, str(SCRIPT), name]
+    result = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
