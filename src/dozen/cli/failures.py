@@ -20,6 +20,11 @@ class Failure(NamedTuple):
         return f"{self.sentence}\n  → {self.step}" if self.step else self.sentence
 
 
+# How a call that never reached a node begins; other UNAVAILABLE errors are a node's own words about something of its
+# own.
+_OURS = ("cannot connect to ", "no connection to ", "connection ", "the connection ")
+
+
 def explain(error: BaseException, node: str = "") -> Failure | None:
     """The failure behind an exception; None for one that nobody expected, which should be seen whole."""
     from dozen.client.errors import ClientError
@@ -57,8 +62,11 @@ def _explain_call(error: BaseException, node: str) -> Failure:
     assert isinstance(error, RpcError)
     where = f"{node}: " if node else ""
     words = error.message or error.code.name.replace("_", " ").lower()
-    if error.code == Code.UNAVAILABLE:
+    if error.code == Code.UNAVAILABLE and words.startswith(_OURS):
         return _explain_unreachable(where, words)
+    if error.code == Code.PERMISSION_DENIED and words == "no request forwarding":
+        step = "connect to that node itself with --endpoints, or through one that may forward (a control plane)"
+        return Failure(f"{where}{words}", step, DENIED)
     steps = {
         Code.UNIMPLEMENTED: "the node does not offer this (yet); `dozenctl version` shows what it runs",
         Code.DEADLINE_EXCEEDED: "try again, or look at the node's console",
@@ -72,6 +80,8 @@ def _explain_call(error: BaseException, node: str) -> Failure:
 
 def _explain_unreachable(where: str, words: str) -> Failure:
     lowered = words.lower()
+    if "connect call failed" in lowered:
+        words = f"{words[: lowered.index('connect call failed')]}nothing accepts connections there"
     if "certificate verify failed" in lowered or "hostname mismatch" in lowered or "ip address mismatch" in lowered:
         step = "the node has another identity than the context expects; check the context with `dozenctl config info`"
     elif "certificate" in lowered or "tlsv1" in lowered or "sslv3" in lowered:

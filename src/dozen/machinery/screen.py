@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 RESET, BOLD, DIM, INVERSE = "\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[7m"
 RED, GREEN, YELLOW, CYAN = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[36m"
 LEAST_WIDTH, LEAST_HEIGHT = 40, 12
-_BAR = 20
+_BAR = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from dozen.cli.session import Session, command
 from dozen.cli.tables import moment, size
 
 if TYPE_CHECKING:
+    import tarfile
+
     from dozen.client.machine import Node
 
 # The mode of a file on the wire is Go's: type bits at the top, permissions at the bottom.
@@ -155,7 +157,18 @@ async def _unpack(node: Node, source: str, folder: Path) -> None:
             spool.write(chunk)
         spool.seek(0)
         with tarfile.open(fileobj=spool, mode="r:gz") as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(folder, filter=_keep_inside)
+
+
+def _keep_inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Leave out what would lead out of the folder: links of a node point into the node."""
+    import tarfile
+
+    try:
+        return tarfile.data_filter(member, folder)
+    except tarfile.FilterError as error:
+        click.echo(f"dozenctl: left out: {error}", err=True)
+        return None
 
 
 @command("usage")
