@@ -157,16 +157,16 @@ def run_verifier(data: bytes, name: str) -> None:
     keyring = next((path for path in KEYRINGS if path.exists()), None)
     if keyring is None:
         raise SourceError("no archive keyring in /usr/share/keyrings: install the package debian-archive-keyring")
-    with tempfile.NamedTemporaryFile(suffix=".InRelease") as signed:
-        signed.write(data)
-        signed.flush()
+    with tempfile.TemporaryDirectory(prefix="dozen-release-") as scratch:
+        signed = Path(scratch) / "InRelease"
+        signed.write_bytes(data)
         if shutil.which("gpgv"):
-            argv = ["gpgv", "--status-fd", "1", "--keyring", str(keyring), signed.name]
+            argv = ["gpgv", "--status-fd", "1", "--keyring", str(keyring), str(signed)]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
             # One known key is enough: an older machine's keyring lacks the newest of the several that sign.
             good = "[GNUPG:] VALIDSIG" in done.stdout and "[GNUPG:] BADSIG" not in done.stdout
         elif shutil.which("sqv"):
-            argv = ["sqv", "--keyring", str(keyring), "--cleartext", "--", signed.name]
+            argv = ["sqv", f"--keyring={keyring}", f"--output={scratch}/text", "--cleartext", str(signed)]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
             good = done.returncode == 0
         else:
