@@ -1,0 +1,49 @@
+"""The documents tell the truth that can be checked without a node: links lead somewhere, commands and files exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dozen.cli.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\(([^)#:]+)\)")
+COMMAND = re.compile(r"dozenctl ([a-z][a-z-]+)")
+PATH = re.compile(r"`((?:src|launcher|recipes|tests|docs|setup|api|bench)/[A-Za-z0-9_./-]+)`")
+MAKE = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    missing = [link for link in LINK.findall(document.read_text()) if not (document.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(document: Path) -> None:
+    missing = [path for path in PATH.findall(document.read_text()) if not (ROOT / path).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_that_are_named_exist(document: Path) -> None:
+    unknown = set(COMMAND.findall(document.read_text())) - set(COMMANDS)
+    assert not unknown
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_make_targets_that_are_named_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {first or second for first, second in MAKE.findall(document.read_text())}
+    assert named <= targets
+
+
+def test_the_readme_s_table_is_the_recipes(tmp_path: Path) -> None:
+    listed = set(re.findall(r"^\| `(/s?bin/[a-z0-9_.-]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    recipes = "\n".join(path.read_text() for path in (ROOT / "recipes").glob("*/recipe.toml"))
+    assert listed == set(re.findall(r'\[\[binary\]\]\npath = "(/s?bin/[^"]+)"', recipes))
+    assert len(listed) == 12
