@@ -21,7 +21,7 @@ def reason_on_console(node: LiveNode, subject: str) -> str:
         lines = [line for line in node.console().splitlines() if f"problem={subject}" in line]
         return lines[-1] if lines else ""
 
-    return node.until(look, f"a reason about {subject} on the console", 240)
+    return node.until(look, f"a reason about {subject} on the console", 90)
 
 
 def is_running(node: LiveNode) -> bool:
@@ -60,8 +60,8 @@ def test_without_a_network_it_stays_up_and_says_so(boot: Booter, network: Networ
 @pytest.mark.parametrize(
     ("name", "config", "told"),
     [
-        ("not-yaml", "machine: [", "line 1"),
-        ("wrong", "version: v1alpha1\nmachine:\n  type: gadget\n  tpyo: 1\ncluster: {}\n", "tpyo"),
+        ("not-yaml", "machine: [", "line 2"),
+        ("wrong", "version: v1alpha1\nmachine:\n  type: gadget\n  tpyo: 1\ncluster: {}\n", "machine.type (line 3)"),
         ("empty", "", ""),
     ],
 )
