@@ -116,6 +116,8 @@ class Reaper:
 
     def install(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
+        # Children of stage 1 that ended before this program began: their signal is gone.
+        self.reap()
 
     def reap(self) -> None:
         """Collect every child that has ended, ours and orphans alike. SIGCHLDs coalesce, hence the loop."""
