@@ -2,8 +2,8 @@
 
 A host without an address cannot use UDP, so the first messages are whole IP packets, written to the link itself (a
 packet socket, packet(7)). Later ones go through UDP from the address that was granted. Answers are read from the link
-in either case, through a filter in the kernel, so that no other packet ever wakes this process; between renewals
-nothing is open.
+in either case, through a filter in the kernel, so that no other packet ever wakes this process; soon after the last one
+nothing is open until the next renewal.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ UDP = 17
 IP_HEAD = struct.Struct(">BBHHHBBH4s4s")
 UDP_HEAD = struct.Struct(">HHHH")
 
+LINGER = 3.0  # seconds that the socket stays open after its last use
 SO_ATTACH_FILTER = 26
 # A classic BPF program over the IP packet (Documentation/networking/filter.rst): UDP, not a later fragment, to port 68
 FILTER = (
@@ -86,8 +87,7 @@ class LeaseKeeper:
         """The next message, or None when the client's deadline comes first."""
         timeout = None if math.isinf(self._client.deadline) else max(0.0, self._client.deadline - loop.time())
         if self._client.state is State.BOUND:
-            self._close()
-            await (asyncio.sleep(timeout) if timeout is not None else loop.create_future())
+            await self._sleep(timeout)
             return None
         if self._listener is None:
             self._listener = open_listener(self._link)
@@ -100,6 +100,15 @@ class LeaseKeeper:
                         return message
         except TimeoutError:
             return None
+
+    async def _sleep(self, timeout: float | None) -> None:
+        """Wait without anything open. Closing a packet socket stops the whole process until every processor has passed
+        through the scheduler (synchronize_net): not in the moment when all of the boot waits for the address.
+        """
+        linger = LINGER if timeout is None else min(timeout, LINGER)
+        await asyncio.sleep(linger)
+        self._close()
+        await (asyncio.sleep(timeout - linger) if timeout is not None else asyncio.get_running_loop().create_future())
 
     def _perform(self, actions: list[Action]) -> None:
         for action in actions:

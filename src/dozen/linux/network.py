@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import struct
 from collections.abc import Callable
-from dataclasses import fields
 from types import TracebackType
 
 from dozen.linux import rtnetlink as rt
@@ -231,7 +230,7 @@ def _remove_address(network: Network, effect: effects.RemoveAddress) -> None:
 
 
 def _make_route(network: Network, effect: effects.RouteEntry) -> rt.Route:
-    values = {field.name: getattr(effect, field.name) for field in fields(effect)}
+    values = {name: getattr(effect, name) for name in effect.__struct_fields__}
     link = values.pop("link")
     return rt.Route(**values, link_index=network.find_link(link).index if link else 0)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dozen.machinery.plan import Effect
 
 
-@dataclass(frozen=True, slots=True)
-class WriteFile(Effect):
+class WriteFile(Effect, msgspec.Struct, frozen=True):
     """Write a whole file in one step, so that a reader sees the old or the new text and nothing between."""
 
     path: str
@@ -20,8 +19,7 @@ class WriteFile(Effect):
         return f"write {self.path} ({len(self.content)} characters, mode {self.mode:o})"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveFile(Effect):
+class RemoveFile(Effect, msgspec.Struct, frozen=True):
     """Remove a file; one that is gone already is fine."""
 
     path: str

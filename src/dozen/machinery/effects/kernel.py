@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dozen.machinery.plan import Effect
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """A kernel parameter, named as in ``proc.sys.net.ipv4.ip_forward`` or ``sys.block.vda.queue.scheduler``.
 
     ``optional``: a kernel that refuses the value is fine.
@@ -19,8 +18,7 @@ class Parameter:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WriteParameters(Effect):
+class WriteParameters(Effect, msgspec.Struct, frozen=True):
     """Set kernel parameters: each is tried even if another one is refused, then that is told."""
 
     parameters: tuple[Parameter, ...]
@@ -31,16 +29,14 @@ class WriteParameters(Effect):
         return f"set {shown}" + (f" and {more} more" if more > 0 else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(msgspec.Struct, frozen=True):
     """A kernel module, and parameters as ``name=value``."""
 
     name: str
     parameters: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoadModules(Effect):
+class LoadModules(Effect, msgspec.Struct, frozen=True):
     """Load kernel modules and what they depend on: each is tried even if another one fails, then that is told.
 
     One that is loaded already, or built in, is fine.
@@ -52,8 +48,7 @@ class LoadModules(Effect):
         return "load " + ", ".join(" ".join((each.name, *each.parameters)) for each in self.modules)
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadDeviceRules(Effect):
+class ReloadDeviceRules(Effect, msgspec.Struct, frozen=True):
     """Tell udevd that its rules changed, and have the kernel announce every device again.
 
     Nothing is done while udevd does not run: it reads its rules when it starts, and is told of every device then.

@@ -6,15 +6,14 @@ Adding what is already there and removing what is already gone succeed, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dozen.machinery.plan import Effect
 
 FOREVER = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class SetLink(Effect):
+class SetLink(Effect, msgspec.Struct, frozen=True):
     """Bring a link up (or down) and set its MTU; ``mtu`` 0 leaves it."""
 
     link: str
@@ -25,8 +24,7 @@ class SetLink(Effect):
         return f"set link {self.link} {'up' if self.up else 'down'}" + (f" mtu {self.mtu}" if self.mtu else "")
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptRouters(Effect):
+class AcceptRouters(Effect, msgspec.Struct, frozen=True):
     """Have the kernel configure IPv6 on a link from what routers announce, although this host forwards packets itself.
 
     Forwarding turns that off unless accept_ra is 2 (Documentation/networking/ip-sysctl.rst).
@@ -38,8 +36,7 @@ class AcceptRouters(Effect):
         return f"accept IPv6 routers on {self.link}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddAddress(Effect):
+class AddAddress(Effect, msgspec.Struct, frozen=True):
     """Put an address (a prefix) on a link, or renew its lifetimes, which are seconds."""
 
     link: str
@@ -54,8 +51,7 @@ class AddAddress(Effect):
         return f"add address {self.address} to {self.link}"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveAddress(Effect):
+class RemoveAddress(Effect, msgspec.Struct, frozen=True):
     """Take an address off a link."""
 
     link: str
@@ -65,8 +61,7 @@ class RemoveAddress(Effect):
         return f"remove address {self.address} from {self.link}"
 
 
-@dataclass(frozen=True, slots=True)
-class RouteEntry(Effect):
+class RouteEntry(Effect, msgspec.Struct, frozen=True):
     """What a route consists of; ``destination`` "" is the default route of ``family`` (2 is IPv4, 10 is IPv6)."""
 
     family: int
@@ -90,24 +85,21 @@ class RouteEntry(Effect):
         return " ".join([*words, f"metric {self.priority}"])
 
 
-@dataclass(frozen=True, slots=True)
-class AddRoute(RouteEntry):
+class AddRoute(RouteEntry, frozen=True):
     """Add a route, or change the one with the same destination, table and metric."""
 
     def __str__(self) -> str:
         return f"add route {self.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveRoute(RouteEntry):
+class RemoveRoute(RouteEntry, frozen=True):
     """Remove a route."""
 
     def __str__(self) -> str:
         return f"remove route {self.describe()}"
 
 
-@dataclass(frozen=True, slots=True)
-class SetHostname(Effect):
+class SetHostname(Effect, msgspec.Struct, frozen=True):
     """Tell the kernel the host's name and its domain ("" for none)."""
 
     hostname: str
@@ -117,8 +109,7 @@ class SetHostname(Effect):
         return f"set hostname {self.hostname}" + (f" in {self.domain}" if self.domain else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Each(Effect):
+class Each(Effect, msgspec.Struct, frozen=True):
     """Several effects that do not depend on each other: each is tried even if another one fails, then that is told.
 
     So one link that cannot be brought up, or one impossible route, does not keep the node from the others.

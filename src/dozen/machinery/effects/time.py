@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dozen.machinery.plan import Effect
 
 
-@dataclass(frozen=True, slots=True)
-class StepClock(Effect):
+class StepClock(Effect, msgspec.Struct, frozen=True):
     """Jump the clock by ``offset`` seconds, at once. Right at boot and for errors too large to be worked off."""
 
     offset: float
@@ -17,8 +16,7 @@ class StepClock(Effect):
         return f"step clock by {self.offset:+.6f} s"
 
 
-@dataclass(frozen=True, slots=True)
-class SlewClock(Effect):
+class SlewClock(Effect, msgspec.Struct, frozen=True):
     """Let the clock run a little faster or slower until ``offset`` seconds are worked off."""
 
     offset: float
