@@ -133,7 +133,7 @@ MEMORY = re.compile(r"BENCH memory (?P<name>\w+): (?P<kib>\d+)")
 async def measure_debian(machine: Machine, clock: Clock) -> None:
     await watch_console(machine, clock, DEBIAN_MARKS, "idle")
     memory = {match["name"]: int(match["kib"]) for match in MEMORY.finditer(read_console(machine.console))}
-    clock.boot.figures["memory_mib"] = round((memory["MemTotal"] - memory["MemAvailable"]) / 1024)
+    note_used(clock.boot, {name.lower(): size for name, size in memory.items()})
 
 
 def debian_spec(kernel: Path, initramfs: Path, disk: Path, throwaway: bool) -> MachineSpec:
@@ -211,9 +211,17 @@ async def until_healthy(channel: Channel, name: str) -> None:
         await asyncio.sleep(0.05)
 
 
+def note_used(boot: Boot, memory: dict[str, int]) -> None:
+    """Both meanings of "used", from /proc/meminfo in KiB: what is neither free nor cache, and what no program could
+    get (which has the kernel's reserves in it)."""
+    cache = memory["buffers"] + memory["cached"] + memory.get("sreclaimable", 0)
+    boot.figures["memory_mib"] = round((memory["memtotal"] - memory["memfree"] - cache) / 1024)
+    boot.figures["unavailable_mib"] = round((memory["memtotal"] - memory["memavailable"]) / 1024)
+
+
 async def note_memory(channel: Channel, boot: Boot) -> None:
     memory = (await call(channel, "Memory")).messages[0].meminfo
-    boot.figures["memory_mib"] = round((memory.memtotal - memory.memavailable) / 1024)
+    note_used(boot, {field.name: value for field, value in memory.ListFields()})
     processes = (await call(channel, "Processes")).messages[0].processes
     for name, wanted in (("init_mib", "init"), ("apid_mib", "apid"), ("containerd_mib", "containerd")):
         sizes = [process.resident_memory for process in processes if process.command == wanted]

@@ -26,10 +26,11 @@ REACHED = b"Kernel panic - not syncing: VFS"
 
 @dataclass(frozen=True, slots=True)
 class Accelerator:
-    """``name`` is kvm or tcg; ``reason`` says why in words for a person."""
+    """``name`` is kvm or tcg; ``reason`` says why in words for a person, ``detail`` what the probe said last."""
 
     name: str
     reason: str
+    detail: str = ""
 
     @property
     def arguments(self) -> list[str]:
@@ -60,7 +61,7 @@ def read_verdict(path: Path, key: str) -> Accelerator | None:
     """The verdict kept for this boot, or None; a damaged file is as good as none."""
     try:
         kept = json.loads(path.read_text())
-        return Accelerator(kept["name"], kept["reason"]) if kept["key"] == key else None
+        return Accelerator(kept["name"], kept["reason"], kept["detail"]) if kept["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -97,10 +98,9 @@ def probe(command: list[str], seconds: float) -> Accelerator:
     _put_down(child)
     if REACHED in printed:
         return Accelerator("kvm", f"a kernel was booted with it in {took:.1f} s")
-    last = printed.decode(errors="replace").strip().rpartition("\n")[2][:120]
-    said = f"; last words: {last}" if last else ", silently"
-    ended = "hung" if took >= seconds else "ended early"
-    return Accelerator("tcg", f"{DEVICE} is there, but a kernel booted with it {ended}{said}")
+    last = printed.decode(errors="replace").strip().rpartition("\n")[2]
+    ended = f"hung for {seconds:.0f} s" if took >= seconds else "ended early"
+    return Accelerator("tcg", f"{DEVICE} is there, but a kernel booted with it {ended}", last)
 
 
 def _read_until(child: subprocess.Popen[bytes], seconds: float) -> bytes:

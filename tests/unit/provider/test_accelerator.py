@@ -28,7 +28,8 @@ def test_a_kernel_that_boots_means_kvm() -> None:
 def test_an_emulator_that_ends_means_tcg_with_its_last_words() -> None:
     verdict = probe(python(BREAKS), 20)
     assert verdict.name == "tcg"
-    assert "ended early; last words: kvm run failed" in verdict.reason
+    assert verdict.reason.endswith("ended early")
+    assert verdict.detail == "kvm run failed"
 
 
 def test_a_guest_that_hangs_costs_no_more_than_its_time() -> None:
@@ -36,7 +37,7 @@ def test_a_guest_that_hangs_costs_no_more_than_its_time() -> None:
     verdict = probe(python(HANGS), 0.2)
     assert time.monotonic() - start < 5
     assert verdict.name == "tcg"
-    assert "hung, silently" in verdict.reason
+    assert "hung" in verdict.reason
 
 
 def test_an_emulator_that_cannot_be_started_means_tcg(tmp_path: Path) -> None:
