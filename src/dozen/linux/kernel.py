@@ -60,7 +60,7 @@ async def _reload_device_rules() -> None:
     from dozen.linux import udev
 
     try:
-        udev.reload_rules()
+        await asyncio.to_thread(udev.reload_rules)
     except OSError:
         return
     await asyncio.to_thread(udev.announce_devices)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import struct
 from collections.abc import Iterable, Iterator
@@ -20,7 +19,11 @@ QUEUE = "/run/udev/queue"
 CONTROL = "/run/udev/control"
 SYSFS = "/sys"
 
-PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+# udev-ctrl.c of systemd before version 258: version, magic, type, and a value that these types do not have
+CONTROL_MESSAGE = struct.Struct("=16sII256x")
+CONTROL_MAGIC = 0xDEAD1DEA
+MESSAGE_END, MESSAGE_RELOAD = 0, 4
+PATIENCE = 5.0  # seconds that udevd gets to answer
 
 
 def render_rules(rules: Iterable[str]) -> str:
@@ -56,18 +59,17 @@ def announce_devices(root: str = SYSFS) -> int:
     return count
 
 
-def find_daemon(control: str = CONTROL) -> int:
-    """The pid of the running udevd, which is who listens on its control socket; raises OSError when it does not run."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as client:
-        client.connect(control)
-        peer = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
-    pid: int = PEER_CREDENTIALS.unpack(peer)[0]
-    return pid
-
-
 def reload_rules(control: str = CONTROL) -> None:
-    """Have udevd read its rules again; raises OSError when it does not run."""
-    os.kill(find_daemon(control), signal.SIGHUP)
+    """Have udevd read its rules again if they changed; raises OSError when it does not run.
+
+    Says what ``udevadm control --reload`` says, and waits as it does until udevd has hung up: then it is done.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC) as client:
+        client.settimeout(PATIENCE)
+        client.connect(control)
+        for message in (MESSAGE_RELOAD, MESSAGE_END):
+            client.send(CONTROL_MESSAGE.pack(b"udev", CONTROL_MAGIC, message))
+        client.recv(1)
 
 
 async def wait_until_settled(queue: str = QUEUE, interval: float = 0.05) -> None:
