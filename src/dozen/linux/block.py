@@ -90,7 +90,7 @@ async def _repair(effect: RepairXFS, run_program: RunProgram, outcomes: Outcomes
     log.warning('repair device=%s zero_log=%s command="%s"', effect.device, effect.zero_log, " ".join(command))
     if effect.zero_log:
         log.error(
-            "device=%s: its log is damaged and cannot be replayed; it is being discarded, and the last changes to "
+            "device=%s: its log could not be replayed; it is being discarded, and the last changes to "
             "files before the unclean stop may be lost",
             effect.device,
         )

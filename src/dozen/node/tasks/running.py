@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dozen.machinery.resources import block
 from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, MACHINED
 
 if TYPE_CHECKING:
@@ -72,9 +73,12 @@ async def wait_for_ephemeral(machine: Machine) -> None:
     """Give /var the time it takes to be mounted; logs move there as soon as it is."""
     mounted = asyncio.create_task(_use_ephemeral(machine), name="ephemeral")
     machine.keep(mounted)
-    done, _ = await asyncio.wait({mounted}, timeout=EPHEMERAL_PATIENCE)
-    if not done:
-        machine.report_problem("ephemeral", "no volume for /var yet: containerd waits for it; attach a blank disk")
+    hopeless = asyncio.create_task(_find_reason_against_ephemeral(machine))
+    await asyncio.wait({mounted, hopeless}, timeout=EPHEMERAL_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    hopeless.cancel()
+    if not mounted.done():
+        reason = _reason_against_ephemeral(machine) or "no volume for /var yet; attach a blank disk"
+        machine.report_problem("ephemeral", f"containerd waits for /var: {reason}")
 
 
 async def _use_ephemeral(machine: Machine) -> None:
@@ -82,6 +86,18 @@ async def _use_ephemeral(machine: Machine) -> None:
         await asyncio.sleep(0.05)
     machine.logs.keep_in(LOG_DIRECTORY)
     machine.clear_problem("ephemeral")
+
+
+async def _find_reason_against_ephemeral(machine: Machine) -> None:
+    while not _reason_against_ephemeral(machine):
+        await asyncio.sleep(0.05)
+
+
+def _reason_against_ephemeral(machine: Machine) -> str:
+    """Why the volume cannot be had, once the plan of volumes has found out."""
+    volume = machine.store.find(block.VOLUME_STATUS, "EPHEMERAL")
+    given_up = volume is not None and volume.spec.phase in ("failed", "missing")
+    return volume.spec.error_message if given_up and volume is not None else ""
 
 
 async def start_services(machine: Machine) -> None:

@@ -133,7 +133,8 @@ def _choose_blank(view: View, wanted: str | None) -> Choice:
 
 def _first_blank(view: View) -> Choice:
     refusals = []
-    for disk in sorted((each.id for each in view.list(block.DISK)), key=natural):
+    disks = (each.id for each in view.list(block.DISK) if not each.spec.cdrom and not VIRTUAL.match(each.id))
+    for disk in sorted(disks, key=natural):
         refusal = refuse_disk(view, disk, named=False)
         if not refusal:
             return Choice(blank=disk)

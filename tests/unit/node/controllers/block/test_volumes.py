@@ -140,11 +140,11 @@ REFUSED = {
         "sda cannot be read (Input/output error)",
     ),
     "read-only": (lambda: Scene().disk("sda", readonly=True), "sda is read-only"),
-    "cdrom": (lambda: Scene().disk("sda", cdrom=True), "sda is read-only"),
+    "drive for discs": (lambda: Scene().disk("sr0", cdrom=True), "this machine has no disks"),
     "too small": (lambda: Scene().disk("sda", size=GIB // 4), "sda is too small (0 GB; 512 MiB are needed)"),
     "member": (lambda: Scene().disk("sda").disk("md0", secondary_disks=("sda",)), "sda is in use by another device"),
     "made of others": (lambda: Scene().disk("sda", secondary_disks=("sdb",)), "sda is in use by another device"),
-    "virtual": (lambda: Scene().disk("loop0"), "loop0 is no disk"),
+    "virtual": (lambda: Scene().disk("loop0"), "this machine has no disks"),
     "none": (lambda: Scene(), "this machine has no disks"),
 }
 
@@ -194,6 +194,11 @@ def test_not_even_the_named_disk_is_overwritten(holds: str) -> None:
     effects, volumes = Scene().disk("vdb").disk("vdc", words.RECOGNIZED, holds).configured("/dev/vdc").plan()
     assert effects == []
     assert volumes["EPHEMERAL"].error_message == f"machine.install.disk cannot be used: vdc holds {holds}"
+
+
+def test_a_virtual_disk_is_none_even_when_named() -> None:
+    _, volumes = Scene().disk("loop0").configured("/dev/loop0").plan()
+    assert volumes["EPHEMERAL"].error_message == "machine.install.disk cannot be used: loop0 is no disk"
 
 
 def test_the_named_disk_is_missing() -> None:
