@@ -32,7 +32,6 @@ PORT = 50000
 
 # machined is away for a moment when it starts; callers wait so long before they hear that it is.
 _MACHINED_PATIENCE = 5.0
-_REMOTE_PATIENCE = 0.0
 # Channels to other nodes that are kept open; above it those without calls go.
 _KEPT_CHANNELS = 32
 # Between looks for the first certificate: first and longest pause. One that is there is found at once.
@@ -50,6 +49,8 @@ LIMITS = {
     "max_connections": 128,
     "unread_budget": 16 * MIB,
 }
+# Answers that wait for slow readers; of all calls to machined and to other nodes together.
+_ANSWER_WINDOW, _ANSWER_BUDGET = 128 * KIB, 32 * MIB
 
 
 class Apid:
@@ -67,7 +68,10 @@ class Apid:
         self._credentials = credentials
         self._log = log
         self._remote_port = remote_port
-        self._machined = Channel(f"unix:{machine_socket}", wait=machined_patience, max_connections=16, name="machined")
+        self._limits = Limits(stream_window=_ANSWER_WINDOW, unread_budget=_ANSWER_BUDGET)
+        self._machined = Channel(
+            f"unix:{machine_socket}", wait=machined_patience, max_connections=16, name="machined", limits=self._limits
+        )
         self._remotes: dict[tuple[str, int], Channel] = {}
         # A connection's roles are read from its certificate once.
         self._roles: weakref.WeakKeyDictionary[Peer, tuple[str, ...]] = weakref.WeakKeyDictionary()
@@ -124,7 +128,7 @@ class Apid:
         if channel is None:
             await self._drop_idle()
             address = f"[{host}]:{self._remote_port}" if ":" in host else f"{host}:{self._remote_port}"
-            channel = Channel(address, tls=self._credentials.client, server_name=host, wait=_REMOTE_PATIENCE)
+            channel = Channel(address, tls=self._credentials.client, server_name=host, limits=self._limits)
             self._remotes[key] = channel
         return channel
 

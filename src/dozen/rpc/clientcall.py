@@ -23,8 +23,10 @@ class ClientCall:
     """
 
     __slots__ = (
+        "_broken",
         "_drained",
         "_ended",
+        "_error",
         "_head",
         "_head_waiter",
         "_inbox",
@@ -44,6 +46,8 @@ class ClientCall:
         self._last: Fields | None = None
         self._head_waiter: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        self._broken: asyncio.Future[None] | None = None
+        self._error: RpcError | None = None
         self._ended = False
         self._over = False
         self._stream: Stream = wire.connection.open_stream(block, self)
@@ -88,8 +92,22 @@ class ClientCall:
         return await self._inbox.read_message()
 
     async def recv_chunk(self) -> bytes | None:
-        """Bytes as they come; None at the end, whatever the status says (see `trailer_fields`)."""
+        """Bytes as they come, to be settled when they have been used; None at the end of a call that went well."""
         return await self._inbox.read_chunk()
+
+    def settle(self, size: int) -> None:
+        """So many bytes of chunks have been used."""
+        self._inbox.settle(size)
+
+    async def wait_or_break(self, waiting: asyncio.Future[None]) -> None:
+        """Wait for something else; RpcError if this call is reset before."""
+        if self._error is None:
+            self._broken = self._wire.loop.create_future()
+            await asyncio.wait((waiting, self._broken), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            waiting.result()
+        elif self._error is not None:
+            raise self._error
 
     async def head_fields(self) -> Fields:
         """The response's first header list; RpcError when none came."""
@@ -166,8 +184,15 @@ class ClientCall:
             return
         self.unprocessed = unprocessed
         self._finish()
-        code = Code.UNAVAILABLE if error is None else code_of_reset(error)
-        self._inbox.end(RpcError(code, reason))
+        if error is None:
+            # What came before the connection was lost is still worth reading.
+            self._inbox.end(RpcError(Code.UNAVAILABLE, reason))
+            return
+        self._error = RpcError(code_of_reset(error), reason)
+        self._inbox.fail(self._error)
+        self._wire.connection.abandon(self._stream)
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_result(None)
 
     # The rest
 

@@ -42,6 +42,7 @@ class Connection(Control):
         self._preface = b"" if self.is_client else frames.PREFACE
         # A header block that waits for its CONTINUATIONs: stream, END_STREAM, bytes so far.
         self._block: tuple[int, bool, bytearray] | None = None
+        self._budget.holders.add(self)
 
     def start(self) -> None:
         """Our preface and settings, and the connection's window as wide as the limits say."""
@@ -103,10 +104,19 @@ class Connection(Control):
         """The transport is gone, or is about to be."""
         if self.fault is None:
             self.fault = fault
+        self._budget.holders.discard(self)
         streams = list(self.streams.values())
         self.streams.clear()
         for stream in streams:
             self._kill(stream, None, fault.reason, unprocessed=False)
+
+    def shed(self) -> None:
+        """End the stream that holds most unread bytes (see `dozen.rpc.limits.Budget`)."""
+        if self.streams:
+            greediest = max(self.streams.values(), key=lambda stream: stream.held)
+            self._fail_stream(
+                StreamFault(greediest.id, ErrorCode.ENHANCE_YOUR_CALM, "too many bytes wait for a slow reader")
+            )
 
     def receive(self, data: bytes) -> None:
         """Work through bytes from the transport."""
@@ -119,6 +129,7 @@ class Connection(Control):
                 try:
                     self._dispatch(kind, flags, stream_id, payload)
                 except StreamFault as fault:
+                    self._charge()
                     self._fail_stream(fault)
                 if self.fault is not None:
                     return
@@ -164,7 +175,7 @@ class Connection(Control):
             self._charge()
         used = len(data)
         stream.held += used
-        self._held += used
+        self.held += used
         self._budget.used += used
         if used != size:
             self._widen(stream, size - used)
@@ -172,6 +183,8 @@ class Connection(Control):
             self._end_remote(stream)
         if stream.listener is not None:
             stream.listener.on_data(data, end)
+        if self._budget.used > self._budget.total:
+            self._budget.enforce()
 
     def _check_data(self, stream: Stream, size: int, end: bool) -> None:
         if stream.recv_window < 0:
@@ -309,7 +322,6 @@ class Connection(Control):
             self.streams.pop(stream.id, None)
 
     def _fail_stream(self, fault: StreamFault) -> None:
-        self._charge()
         stream = self.streams.pop(fault.stream_id, None)
         self.emit(frames.reset_frame(fault.stream_id, fault.code))
         self._remember_reset(fault.stream_id)

@@ -21,7 +21,10 @@ _UNLIMITED = 2**31
 
 
 class Control(Sender):
-    """``settled``: the peer's first SETTINGS have come. ``peer_goaway``: its reason for taking no more streams."""
+    """``settled``: the peer's first SETTINGS have come. ``peer_goaway``: its reason for taking no more streams.
+
+    ``held``: received bytes that nobody has used yet, over all streams.
+    """
 
     def __init__(
         self, *, is_client: bool, limits: Limits, on_output: Callable[[], None], clock: Callable[[], float]
@@ -38,7 +41,7 @@ class Control(Sender):
         self._clock = clock
         self._recv_window = limits.connection_window
         self._uncredited = 0
-        self._held = 0
+        self.held = 0
         self._allowance = float(limits.cheap_frames)
         self._allowance_at = clock()
 
@@ -46,10 +49,9 @@ class Control(Sender):
         """``size`` received bytes of the stream have been used: the peer may send as many again."""
         size = min(size, stream.held)
         stream.held -= size
-        self._held -= size
+        self.held -= size
         self._budget.used -= size
         self._widen(stream, size)
-        self._credit_connection(0)
 
     def abandon(self, stream: Stream) -> None:
         """Nobody will use what was received and not credited."""
@@ -82,8 +84,6 @@ class Control(Sender):
     def _credit_connection(self, size: int) -> None:
         self._uncredited += size
         if self._uncredited * 2 < self._limits.connection_window:
-            return
-        if self._held and self._budget.used > self._budget.total:
             return
         self.emit(frames.window_update_frame(0, self._uncredited))
         self._recv_window += self._uncredited

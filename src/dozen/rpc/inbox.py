@@ -95,7 +95,7 @@ class Inbox:
             await self._wait()
 
     async def read_chunk(self) -> bytes | None:
-        """All bytes that have come, whatever they are; None at the end."""
+        """All bytes that have come, whatever they are; None at the end. Credit is up to the reader, by `settle`."""
         while True:
             chunk = self.take_chunk()
             if chunk:
@@ -114,7 +114,6 @@ class Inbox:
         elif self._buffer:
             chunk = bytes(self._buffer)
             self._buffer = None
-        self._settle(len(chunk))
         return chunk
 
     def _next_message(self) -> bytes | None:
@@ -139,11 +138,11 @@ class Inbox:
         else:
             message = bytes(memoryview(source)[PREFIX:end])
             del source[:end]
-        self._settle(end)
+        self.settle(end)
         return message
 
-    def _settle(self, size: int) -> None:
-        """Credit ``size`` taken bytes, less what was credited while they were waited for."""
+    def settle(self, size: int) -> None:
+        """Credit ``size`` bytes that were taken and used, less what was credited while they were waited for."""
         early = min(size, self._credited)
         self._credited -= early
         if size > early:

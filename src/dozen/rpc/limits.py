@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 KIB = 1024
 MIB = 1024 * KIB
+
+
+class Holder(Protocol):
+    """A connection, as far as a budget cares."""
+
+    held: int
+
+    def shed(self) -> None:
+        """End the stream that holds most."""
 
 
 class Budget:
     """Bytes received and not yet taken by anyone, over all connections that share it.
 
-    While ``used`` is within ``total``, a connection's window is refilled as soon as bytes arrive, so that one stream
-    that nobody reads cannot stop the others of its connection. Above it, a connection that holds unread bytes gets no
-    more until they are read.
+    Each stream's window bounds what it may hold; many streams together are bounded here. A connection's window is
+    refilled as soon as bytes arrive, so that a stream that nobody reads cannot stop the others of its connection. So
+    above ``total`` somebody has to go: the stream that holds most, of the connection that holds most.
     """
 
-    __slots__ = ("total", "used")
+    __slots__ = ("holders", "total", "used")
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.used = 0
+        self.holders: set[Holder] = set()
+
+    def enforce(self) -> None:
+        """Bring ``used`` back within ``total``."""
+        while self.used > self.total and self.holders:
+            before = self.used
+            max(self.holders, key=lambda holder: holder.held).shed()
+            if self.used >= before:
+                return
 
 
 class Limits:

@@ -1,7 +1,7 @@
 """Passing a call on: from a server's side of a connection to a client's, without looking into the messages.
 
 Bytes are forwarded as they come, whatever the message borders, so a proxy never holds a whole message. Both sides
-limit each other: a chunk is taken from one side's window only when the other side had room for the one before. When
+limit each other: the credit for a chunk is given only when the other side had room for it. When
 the client goes, the call to the server is cancelled; when the server ends, the client gets its status and trailers as
 they were.
 """
@@ -41,7 +41,9 @@ async def forward(call: ServerCall, channel: Channel, fields: list[Pair]) -> Non
     try:
         if call.request_complete:
             # The usual call: its one message is here already, and no task is needed to wait for more.
-            await upstream.send_chunk(call.take_chunk(), end=True)
+            chunk = call.take_chunk()
+            await upstream.send_chunk(chunk, end=True)
+            call.settle(len(chunk))
         else:
             pump = asyncio.get_running_loop().create_task(_pump_request(call, upstream))
         await _pump_response(call, upstream)
@@ -57,6 +59,7 @@ async def _pump_request(call: ServerCall, upstream: ClientCall) -> None:
     try:
         while (chunk := await call.recv_chunk()) is not None:
             await upstream.send_chunk(chunk)
+            call.settle(len(chunk))
         await upstream.end()
     except RpcError:
         # The client broke off: the server must not take what came so far for the whole.
@@ -69,7 +72,10 @@ async def _pump_response(call: ServerCall, upstream: ClientCall) -> None:
         call.start(_response_fields(head))
         try:
             while (chunk := await upstream.recv_chunk()) is not None:
-                await call.send_chunk(chunk)
+                waiting = call.offer_chunk(chunk)
+                if waiting is not None:
+                    await upstream.wait_or_break(waiting)
+                upstream.settle(len(chunk))
         except RpcError:
             if upstream.trailer_fields is None:
                 raise

@@ -184,6 +184,10 @@ class ServerCall:
     async def recv_chunk(self) -> bytes | None:
         return await self._inbox.read_chunk()
 
+    def settle(self, size: int) -> None:
+        """So many bytes of chunks have been used."""
+        self._inbox.settle(size)
+
     def start(self, fields: list[Pair] | None = None) -> None:
         """Send the head now, with these fields instead of content-type and our initial metadata."""
         if self._started or self.finished:
@@ -196,15 +200,22 @@ class ServerCall:
         self._wire.connection.send_headers(self._stream, block)
 
     async def send_chunk(self, data: bytes) -> None:
+        waiting = self.offer_chunk(data)
+        if waiting is not None:
+            # Shielded: several senders may wait for this future, and one that is cancelled must not take it along.
+            await asyncio.shield(waiting)
+
+    def offer_chunk(self, data: bytes) -> asyncio.Future[None] | None:
+        """None when the bytes have left for the transport, else what is done when they have."""
         if self.finished:
             raise RpcError(Code.CANCELLED, "the call is over")
         if not self._started:
             self.start()
-        if not self._wire.connection.send_data(self._stream, data):
-            if self._drained is None or self._drained.done():
-                self._drained = self._wire.loop.create_future()
-            # Shielded: several senders may wait for this future, and one that is cancelled must not take it along.
-            await asyncio.shield(self._drained)
+        if self._wire.connection.send_data(self._stream, data):
+            return None
+        if self._drained is None or self._drained.done():
+            self._drained = self._wire.loop.create_future()
+        return self._drained
 
     def finish_with(self, trailers: list[Pair]) -> None:
         """End the call with these fields, ``grpc-status`` among them."""
@@ -227,6 +238,9 @@ class ServerCall:
         if code is Code.OK and not self._trailing:
             self._finish(_TRAILERS_OK)
             return
+        if code is not Code.OK:
+            # A reader that is slow learns of the error now and not behind what it does not read.
+            self._wire.connection.drop_pending(self._stream)
         trailers = [(b"grpc-status", b"%d" % code)]
         if message:
             trailers.append((b"grpc-message", encode_message(message)))
@@ -238,7 +252,7 @@ class ServerCall:
         if self.finished:
             return
         connection = self._wire.connection
-        self._settle()
+        self._close()
         if not self._started:
             self._started = True
             # Trailers-only: head and trailers in one.
@@ -246,7 +260,7 @@ class ServerCall:
         connection.send_headers(self._stream, block, end=True)
         connection.abandon(self._stream)
 
-    def _settle(self) -> None:
+    def _close(self) -> None:
         self.finished = True
         if self._timer is not None:
             self._timer.cancel()
@@ -256,7 +270,6 @@ class ServerCall:
 
     def _expire(self) -> None:
         self.expired = True
-        self._wire.connection.drop_pending(self._stream)
         self.finish(Code.DEADLINE_EXCEEDED, "deadline exceeded")
         if self.task is not None:
             self.task.cancel()
@@ -280,7 +293,7 @@ class ServerCall:
         self._wire.connection.abandon(self._stream)
         if self.finished:
             return
-        self._settle()
+        self._close()
         self._inbox.fail(RpcError(Code.CANCELLED, reason))
         if self.task is not None:
             self.task.cancel()

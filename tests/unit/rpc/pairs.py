@@ -51,6 +51,8 @@ class Recorder:
     def on_reset(self, error: int | None, reason: str, unprocessed: bool) -> None:
         assert self.reset is None
         self.reset = (error, reason, unprocessed)
+        if error is not None and self.connection is not None and self.stream is not None:
+            self.connection.abandon(self.stream)
 
 
 class ServerSide:

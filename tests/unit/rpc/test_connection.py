@@ -176,29 +176,39 @@ def test_one_unread_stream_leaves_the_others_alone() -> None:
     assert side.calls[second.id].ended
 
 
-def test_budget_stops_a_connection_that_holds_unread_bytes() -> None:
-    limits = Limits(stream_window=65535, connection_window=65535, unread_budget=100_000)
+def test_budget_ends_the_greediest_stream_of_the_greediest_connection() -> None:
+    limits = Limits(stream_window=65535, unread_budget=150_000)
     side, client = connect(limits, eager=False)
-    streams = [open_call(client)[0] for _ in range(10)]
-    for stream in streams:
-        client.send_data(stream, bytes(65535))
+    sizes = [30_000, 60_000, 40_000]
+    calls = []
+    for size in sizes:
+        stream, call = open_call(client)
+        calls.append(call)
+        client.send_data(stream, bytes(size))
     exchange(client, side.connection)
-    assert 100_000 < limits.budget.used <= 100_000 + 2 * 65535
-    # Another connection of the same server, whose data are read, is not stopped.
-    other = ServerSide(limits)
+    assert limits.budget.used == sum(sizes)
+    # Another connection of the same server goes over; it holds less, so it is not the one to suffer.
+    other = ServerSide(limits, eager=False)
     neighbour = make_client()
     exchange(neighbour, other.connection)
-    stream, _ = open_call(neighbour)
-    neighbour.send_data(stream, bytes(300_000), end=True)
+    stream, call = open_call(neighbour)
+    neighbour.send_data(stream, bytes(50_000), end=True)
     exchange(neighbour, other.connection)
+    exchange(client, side.connection)
     assert other.calls[1].ended
-    # Once the first one's are read, all of it arrives.
-    for _ in range(100):
-        for served in side.streams.values():
-            side.connection.credit(served, served.held)
-        exchange(client, side.connection)
-    assert [len(call.data) for call in side.calls.values()] == [65535] * 10
-    assert limits.budget.used == 0
+    assert call.reset is None
+    assert [call.reset is not None for call in calls] == [False, True, False]
+    assert calls[1].reset is not None
+    assert calls[1].reset[0] == ErrorCode.ENHANCE_YOUR_CALM
+    assert limits.budget.used == 30_000 + 40_000 + 50_000
+
+
+def test_lost_connections_leave_the_budget_alone() -> None:
+    limits = Limits()
+    side, _ = connect(limits)
+    assert limits.budget.holders == {side.connection}
+    side.connection.lost(frames.ConnectionFault(ErrorCode.NO_ERROR, "gone"))
+    assert not limits.budget.holders
 
 
 def test_abandoned_bytes_leave_the_budget() -> None:
@@ -408,7 +418,7 @@ def test_endless_header_block_is_stopped() -> None:
 
 
 def test_data_beyond_the_window_is_a_fault_of_the_stream_then_of_the_connection() -> None:
-    side = ServerSide(Limits(stream_window=65535, connection_window=200_000, unread_budget=0), eager=False)
+    side = ServerSide(Limits(stream_window=65535, connection_window=200_000), eager=False)
     start(side)
     side.connection.receive(frames.headers_frames(1, REQUEST, False, 16384))
     chunk = frames.frame_header(16000, frames.DATA, 0, 1) + bytes(16000)

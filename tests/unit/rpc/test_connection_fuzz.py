@@ -54,7 +54,14 @@ def check(connection: Connection, limits: Limits, calls: list[Recorder]) -> None
 @settings(max_examples=300)
 @given(FRAMES, st.booleans())
 def test_frames_in_any_order_to_a_server(sent: list[tuple[int, int, int, bytes]], eager: bool) -> None:
-    limits = Limits(stream_window=65535, connection_window=65535, max_streams=3, max_header_list=1000, cheap_frames=20)
+    limits = Limits(
+        stream_window=65535,
+        connection_window=65535,
+        max_streams=3,
+        max_header_list=1000,
+        cheap_frames=20,
+        unread_budget=6000,
+    )
     side = ServerSide(limits, eager)
     side.connection.receive(frames.PREFACE + frames.settings_frame({}))
     side.connection.receive(serialize(sent))

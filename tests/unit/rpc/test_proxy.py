@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dozen.rpc.client import Channel
+from dozen.rpc.limits import Limits
 from dozen.rpc.proxy import forward, forwarded_fields
 from dozen.rpc.server import Server, serve
 from dozen.rpc.servercall import ServerCall
@@ -164,5 +165,42 @@ def test_slow_reader_holds_little_and_stops_nobody(tmp_path: Path) -> None:
                 assert message is not None
                 assert int.from_bytes(message[:4], "big") == number
             assert await slow.recv() is None
+
+    run(main())
+
+
+def test_slow_readers_are_let_go_when_memory_is_short(tmp_path: Path) -> None:
+    async def main() -> None:
+        service = Service()
+        back = await serve(service, path=str(tmp_path / "back"))
+        limits = Limits(stream_window=65535, unread_budget=300_000)
+        inner = Channel(f"unix:{tmp_path / 'back'}", limits=limits)
+        front = await serve(lambda call: forward(call, inner, forwarded_fields(call)), path=str(tmp_path / "front"))
+        readers = [Channel(f"unix:{tmp_path / 'front'}", limits=Limits(stream_window=65535)) for _ in range(10)]
+        calls = []
+        for channel in readers:
+            call = await channel.start("/t.T/Flood", [])
+            await call.send(b"100", end=True)
+            calls.append(call)
+        await until(lambda: service.running <= 5)
+        assert limits.budget.used <= 300_000
+        async with Channel(f"unix:{tmp_path / 'front'}") as quick:
+            assert await quick.unary("/t.T/Echo", b"x") == b"x"
+        # Who was let go is told so, though it has not read; the others get everything.
+        told = 0
+        for call in calls:
+            try:
+                while await call.recv() is not None:
+                    pass
+            except RpcError as error:
+                assert error.code is Code.RESOURCE_EXHAUSTED  # noqa: PT017
+                told += 1
+        assert 5 <= told < 10
+        for channel in readers:
+            await channel.close()
+        await front.close()
+        await inner.close()
+        await back.close()
+        assert limits.budget.used == front.limits.budget.used == 0
 
     run(main())
