@@ -72,7 +72,8 @@ def notes(results: Results) -> list[str]:
         "\nThe Debian system is debootstrap's minbase with systemd, containerd, runc, iptables, nftables, lvm2 and",
         "xfsprogs (`bench/debian.py`), with its own initramfs and the same kernel, emulator and flags. Its containerd",
         "counts as ready when systemd was told so; ours when it answered a call. Counted as the reference figures",
-        f"were, with `ls` over all of PATH, Debian has {debian['listed']} names, because /bin and /sbin lead to the same folders as /usr/bin and /usr/sbin.",
+        f"were, with `ls` over all of PATH, Debian has {debian['listed']} names, because /bin and /sbin lead to the",
+        "same folders as /usr/bin and /usr/sbin.",
     ]
 
 

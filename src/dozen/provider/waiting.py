@@ -47,15 +47,21 @@ class Question(Generic[AnswerT]):
 
     async def answer(self) -> AnswerT:
         pending: set[asyncio.Task[AnswerT]] = set()
+        answered: asyncio.Task[AnswerT] | None = None
         try:
             while True:
                 pending.add(asyncio.create_task(self._attempt()))
                 done, pending = await asyncio.wait(pending, timeout=self._every, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    try:
-                        return task.result()
-                    except (NotYetError, TimeoutError) as error:
+                    error = task.exception()
+                    if error is None:
+                        answered = task
+                    elif isinstance(error, (NotYetError, TimeoutError)):
                         self.reason = str(error) or "timed out"
+                    else:
+                        raise error
+                if answered:
+                    return answered.result()
                 if done:
                     # A refusal comes at once; asking again at once would only burn time that the guest needs.
                     await asyncio.sleep(self._every)

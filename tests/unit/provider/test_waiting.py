@@ -1,6 +1,7 @@
 """Waiting for an answer: from a machine that answers late, panics, ends, or never answers."""
 
 import asyncio
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,37 @@ def test_an_attempt_that_hangs_hides_no_later_one(tmp_path: Path) -> None:
         return count
 
     assert wait(FakeProvider(tmp_path), ask)[0] == 2
+
+
+def test_an_attempt_that_fails_beside_the_answer_is_not_left_lying(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    count = 0
+    gate: asyncio.Event | None = None
+
+    async def ask() -> str:
+        nonlocal count, gate
+        gate = gate or asyncio.Event()
+        count += 1
+        mine = count
+        if mine == 3:
+            gate.set()
+        await gate.wait()
+        if mine < 3:
+            raise NotYetError("late")
+        return "answer"
+
+    assert wait(FakeProvider(tmp_path), ask)[0] == "answer"
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+def test_a_refusal_is_no_reason_to_ask_again(tmp_path: Path) -> None:
+    async def refused() -> None:
+        raise PermissionError("not authorized")
+
+    with pytest.raises(PermissionError):
+        wait(FakeProvider(tmp_path), refused)
 
 
 def test_a_panic_of_the_emulator_is_said_and_answered_by_one_reset(tmp_path: Path) -> None:
