@@ -47,8 +47,10 @@ fmt: prepare-dev ## format the sources and fix what can be fixed
 bench: prepare-dev ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
 	@$(DEV) -m bench $(ARGS)
 
-lock: ## pin and hash the Python packages anew (ARGS=--upgrade: the newest)
+lock: ## pin the newest signed Debian packages, and Python packages by hash (ARGS=--upgrade: the newest of these too)
 	@setup/lock $(ARGS)
+	@setup/prepare host
+	@PYTHONPATH=src build/venv-host/bin/python -m dozen.compose lock
 
 clean: ## remove what was built here (downloads and environments stay in the cache)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
