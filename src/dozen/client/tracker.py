@@ -17,13 +17,19 @@ from dozen.client.machine import BOOT_ID, Node
 from dozen.machinery.messages import UnknownName, message
 from dozen.rpc.status import Code, RpcError
 
+NOTE = "note"
 RETRY_SECONDS = 0.5
+# A node that has booted and is still not ready after this waits for something that may never come (a time server).
+READY_SECONDS = 20.0
 _PREFIX = "talos/runtime/"
 _LOST = (Code.UNAVAILABLE, Code.CANCELLED, Code.UNKNOWN, Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
 
 class Happening(NamedTuple):
-    """An event in words: ``subject`` is a phase, task, service or the machine; ``state`` what became of it."""
+    """An event in words: ``subject`` is a phase, task, service or the machine; ``state`` what became of it.
+
+    A ``note`` is the tracker's own word and has only a text.
+    """
 
     kind: str
     subject: str
@@ -31,11 +37,13 @@ class Happening(NamedTuple):
     text: str = ""
 
     def __str__(self) -> str:
+        if self.kind == NOTE:
+            return self.text
         words = f"{self.kind} {self.subject}: {self.state}" if self.subject else f"{self.kind}: {self.state}"
         return f"{words} ({self.text})" if self.text else words
 
 
-Report = Callable[[str], None]
+Report = Callable[[Happening], None]
 
 
 def describe(event: Any) -> Happening:
@@ -99,33 +107,49 @@ async def track_shutdown(node: Node, report: Report, *, force: bool = False, tim
 
 
 async def _until_running(node: Node, listener: _Listener, actor: str, before: str, report: Report) -> None:
-    lost = False
+    """Until the node runs and is ready; or has booted, and is not ready some time later, which is said."""
+    lost, patience, waits_for = False, None, "something"
     while True:
-        event = await listener.queue.get()
+        try:
+            event = await asyncio.wait_for(listener.queue.get(), patience)
+        except TimeoutError:
+            report(Happening(NOTE, "", "", f"it runs, but is not ready yet: it waits for {waits_for}"))
+            return
         if event is None:
             if not lost:
-                report("the connection is gone, as it should be; waiting for the node")
+                report(Happening(NOTE, "", "", "the connection is gone, as it should be; waiting for the node"))
             lost = True
             continue
+        happening = describe(event)
         if lost or event.actor_id == actor:
-            report(str(describe(event)))
-        if lost and _is_ready(event) and (not before or await _boot_id(node) != before):
-            report("boot id is a new one" if before else "node runs")
-            return
+            report(happening)
+        if not lost:
+            continue
+        if happening.kind == "machine":
+            waits_for = happening.text or waits_for
+        if (_is_ready(event) or _has_booted(happening)) and (not before or await _boot_id(node) != before):
+            if _is_ready(event):
+                report(Happening(NOTE, "", "", "boot id is a new one" if before else "node runs"))
+                return
+            patience = READY_SECONDS
 
 
 async def _until_stopped(listener: _Listener, actor: str, report: Report) -> None:
     while True:
         event = await listener.queue.get()
         if event is None:
-            report("the node is gone")
+            report(Happening(NOTE, "", "", "the node is gone"))
             return
         if event.actor_id != actor:
             continue
         happening = describe(event)
-        report(str(happening))
+        report(happening)
         if happening.kind == "sequence" and happening.text:
             raise NodeError(listener.node.label, happening.text)
+
+
+def _has_booted(happening: Happening) -> bool:
+    return (happening.kind, happening.subject, happening.state) == ("sequence", "boot", "stop")
 
 
 def _is_ready(event: Any) -> bool:

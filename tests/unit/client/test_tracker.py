@@ -78,7 +78,7 @@ def test_reboot(fake: FakeNode, ask: Ask) -> None:
 
     async def work(node: Any) -> None:
         Rebooting(fake)
-        await tracker.track_reboot(node, said.append, timeout=10)
+        await tracker.track_reboot(node, lambda happening: said.append(str(happening)), timeout=10)
 
     ask(work)
     assert said == [
@@ -91,6 +91,28 @@ def test_reboot(fake: FakeNode, ask: Ask) -> None:
     ]
     assert fake.methods()[0] == "Read"
     assert fake.methods().index("Events") < fake.methods().index("Reboot")
+
+
+def test_a_node_that_has_booted_but_waits_for_something_is_not_waited_for(
+    fake: FakeNode, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker, "READY_SECONDS", 0.05)
+    said: list[str] = []
+
+    class Waiting(Rebooting):
+        def events(self, request: Any) -> Any:
+            if not request.tail_events:
+                return super().events(request)
+            unmet = {"unmet_conditions": [{"name": "time", "reason": "no sync"}]}
+            running = event("MachineStatusEvent", stage=RUNNING, status=unmet)
+            return [hello(), running, event("SequenceEvent", sequence="boot", action=2), asyncio.sleep(5)]
+
+    async def work(node: Any) -> None:
+        Waiting(fake)
+        await tracker.track_reboot(node, lambda happening: said.append(str(happening)), timeout=10)
+
+    ask(work)
+    assert said[-1] == "it runs, but is not ready yet: it waits for time: no sync"
 
 
 def test_a_node_that_runs_with_the_same_boot_id_has_not_rebooted(fake: FakeNode, ask: Ask) -> None:
@@ -108,7 +130,7 @@ def test_who_may_not_read_the_boot_id_does_without(fake: FakeNode, ask: Ask) -> 
     async def work(node: Any) -> None:
         Rebooting(fake)
         fake.replies["Read"] = RpcError(Code.PERMISSION_DENIED, "not authorized")
-        await tracker.track_reboot(node, said.append, timeout=10)
+        await tracker.track_reboot(node, lambda happening: said.append(str(happening)), timeout=10)
 
     ask(work)
     assert said[-1] == "node runs"
@@ -154,7 +176,7 @@ def test_shutdown(fake: FakeNode, ask: Ask, end: str) -> None:
     fake.replies["Events"] = lambda _: [hello(), wait(), failed if end == "failed" else stopped, LOST]
 
     async def work(node: Any) -> None:
-        await tracker.track_shutdown(node, said.append, timeout=10)
+        await tracker.track_shutdown(node, lambda happening: said.append(str(happening)), timeout=10)
 
     if end == "failed":
         with pytest.raises(NodeError, match="a disk is busy"):
