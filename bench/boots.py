@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from bench.debian import IDLE_SECONDS
 from dozen.machinery import talosconfig
-from dozen.machinery.config.generate import generate
+from dozen.machinery.config.generating import generate
 from dozen.machinery.messages import method_types
 from dozen.machinery.talosconfig import Context
 from dozen.provider import qmp

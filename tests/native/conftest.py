@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from dozen.machinery import talosconfig
-from dozen.machinery.config.generate import Bundle, generate
+from dozen.machinery.config.generating import Bundle, generate
 from dozen.machinery.pki import Keypair
 from dozen.provider.access import ask_version
 from dozen.provider.container import Container

@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from dozen.machinery.config.generate import client_config
+from dozen.machinery.config.generating import client_config
 from dozen.machinery.pki import Keypair, new_ca
 from dozen.provider.access import open_channel
 from dozen.rpc.client import Channel

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dozen.machinery import talosconfig
-from dozen.machinery.config.generate import generate
+from dozen.machinery.config.generating import generate
 from dozen.provider.access import ask_version
 from dozen.provider.machines import BootImage, Machine, MachineSpec, ProviderError, Report, reported
 from dozen.provider.qemu import Qemu, write_private

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dozen.machinery import talosconfig
-from dozen.machinery.config.generate import generate
+from dozen.machinery.config.generating import generate
 from dozen.provider.access import ask_version
 from dozen.provider.cluster import GUEST_ADDRESS, cache_folder
 from dozen.provider.machines import BootImage, MachineSpec, OpenStep, report_nothing

@@ -13,7 +13,7 @@ from dozen.machinery.config.loading import Config, load
 from dozen.machinery.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from dozen.machinery.config.generate import Bundle, client_config, generate
+    from dozen.machinery.config.generating import Bundle, client_config, generate
     from dozen.machinery.config.secrets import Secrets, new_secrets
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "new_secrets",
 ]
 
-_LATER = {"Bundle": "generate", "client_config": "generate", "generate": "generate"}
+_LATER = {"Bundle": "generating", "client_config": "generating", "generate": "generating"}
 _LATER |= {"Secrets": "secrets", "new_secrets": "secrets"}
 
 
@@ -39,6 +39,5 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     module = importlib.import_module(f"{__name__}.{_LATER[name]}")
-    # Importing the submodule `generate` has put the module under that name; the function replaces it.
     globals()[name] = value = getattr(module, name)
     return value

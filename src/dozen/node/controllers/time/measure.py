@@ -136,7 +136,7 @@ class TimeWatcher:
 
 
 class AdjtimeWatcher:
-    """The kernel's clock discipline → AdjtimeStatus, after each adjustment and from time to time."""
+    """The kernel's clock discipline → AdjtimeStatus: soon, after each adjustment, and from time to time."""
 
     name = "time-adjtime"
     outputs = (ADJTIME_STATUS,)
@@ -148,6 +148,7 @@ class AdjtimeWatcher:
         from dozen.linux.clock import read_discipline
 
         changed = asyncio.Event()
+        changed.set()  # once at the start
         stop = self._store.listen(CLOCK_ADJUSTMENT, lambda event: changed.set())
         try:
             while True:
