@@ -142,7 +142,7 @@ def format_hardware(data: bytes) -> str:
 
 def format_address(family: int, data: bytes) -> str:
     """An address as text; raises `MalformedMessage` when its size does not fit its family."""
-    if len(data) != (4 if family == INET4 else 16):
+    if family not in (INET4, INET6) or len(data) != (4 if family == INET4 else 16):
         raise MalformedMessage(f"an address of {len(data)} bytes in family {family}")
     return inet_ntop(family, data)
 
