@@ -25,7 +25,7 @@ from dozen.linux.netlink import (
     unpack_text,
     unpack_u32,
 )
-from dozen.machinery.addresses import INET4, pack_address, pack_prefix
+from dozen.machinery.addresses import INET4, INET6, pack_address, pack_prefix
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -142,7 +142,7 @@ def format_hardware(data: bytes) -> str:
 
 def format_address(family: int, data: bytes) -> str:
     """An address as text; raises `MalformedMessage` when its size does not fit its family."""
-    if family not in (INET4, INET6) or len(data) != (4 if family == INET4 else 16):
+    if len(data) != {INET4: 4, INET6: 16}.get(family):
         raise MalformedMessage(f"an address of {len(data)} bytes in family {family}")
     return inet_ntop(family, data)
 
