@@ -455,3 +455,56 @@ def test_addresses(address: str, parts: tuple[str, str, int]) -> None:
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
         split_address(address)
+
+
+def test_calls_that_wind_up_count_as_calls(tmp_path: Path) -> None:
+    """The rapid-reset attack: each call is cancelled at once, and its handler takes its time to end."""
+
+    async def main() -> None:
+        release = asyncio.Event()
+        running = 0
+
+        async def handler(call: ServerCall) -> None:
+            nonlocal running
+            running += 1
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await release.wait()
+                running -= 1
+
+        async with ends(tmp_path, handler, limits=Limits(max_streams=5)) as (_, channel):
+            refused = 0
+            for _ in range(20):
+                call = await channel.start("/t.T/X", [])
+                await asyncio.sleep(0.005)
+                if call.unprocessed:
+                    refused += 1
+                call.cancel()
+            assert running <= 6
+            assert refused >= 14
+            release.set()
+            await until(lambda: running == 0)
+
+    run(main())
+
+
+def test_unary_call_that_the_server_refused_is_made_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        # Before its settings have come the client cannot know that the server takes one call at a time.
+        async with ends(tmp_path, Service(), limits=Limits(max_streams=1)) as (_, channel):
+            replies = await asyncio.gather(*(channel.unary("/t.T/Echo", b"%d" % number) for number in range(2)))
+            assert replies == [b"0", b"1"]
+
+    run(main())
+
+
+def test_slow_reader_learns_of_the_deadline_without_reading(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with ends(tmp_path, Service()) as (_, channel):
+            call = await channel.start("/t.T/Flood", [(b"grpc-timeout", b"100m")])
+            await call.send(b"1000", end=True)
+            await until(lambda: call.trailer_fields is not None)
+            call.cancel()
+
+    run(main())

@@ -471,3 +471,26 @@ def test_streams_that_no_client_opened_end_the_connection(stream_id: int) -> Non
     client.receive(frames.headers_frames(stream_id, RESPONSE, False, 16384))
     assert client.fault is not None
     assert client.fault.code is ErrorCode.PROTOCOL_ERROR
+
+
+def test_frame_larger_than_the_connections_window_is_a_fault() -> None:
+    side = ServerSide(Limits(stream_window=100_000, connection_window=65535, max_frame=80_000))
+    start(side)
+    side.connection.receive(frames.headers_frames(1, REQUEST, False, 16384))
+    side.connection.receive(frames.frame_header(70_000, frames.DATA, 0, 1) + bytes(70_000))
+    assert side.connection.fault is not None
+    assert side.connection.fault.code is ErrorCode.FLOW_CONTROL_ERROR
+
+
+def test_large_streams_share_the_connection_evenly() -> None:
+    _, client = connect(Limits(stream_window=4 << 20, connection_window=8 << 20))
+    streams = [open_call(client)[0] for _ in range(3)]
+    for stream in streams:
+        client.send_data(stream, bytes(2 << 20))
+    sent = dict.fromkeys((stream.id for stream in streams), 0)
+    for _ in range(8):
+        client.pump()
+        for kind, _, stream_id, payload in said(client.take()):
+            if kind == frames.DATA:
+                sent[stream_id] += len(payload)
+    assert min(sent.values()) > 0.5 * max(sent.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hpack import Decoder, Encoder
 from hpack.table import HeaderTable
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dozen.rpc.frames import ConnectionFault
@@ -31,11 +31,15 @@ def test_independent_decoder_reads_our_blocks(pairs: list[Pair]) -> None:
 SMALL = st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.sampled_from([b"1", b"2", b"x" * 60]))
 
 
-@given(st.lists(st.tuples(st.lists(SMALL, max_size=4), st.sampled_from([0, 40, 120, 4096])), max_size=30))
-def test_remembered_blocks_follow_the_table(lists: list[tuple[list[Pair], int]]) -> None:
+SIZES = st.sampled_from([None] * 9 + [0, 40, 120])
+
+
+@given(st.lists(st.tuples(st.lists(SMALL, max_size=2), SIZES), max_size=30))
+@example([([(b"a", b"1")], None), ([(b"a", b"1")], None), ([(b"b", b"1")], None), ([(b"b", b"1")], None)])
+def test_remembered_blocks_follow_the_table(lists: list[tuple[list[Pair], int | None]]) -> None:
     encoder, plain, ours = Encoder(), Decoder(), HeaderDecoder(1 << 16)
     for pairs, size in lists:
-        if encoder.header_table_size != size:
+        if size is not None and encoder.header_table_size != size:
             encoder.header_table_size = size
         block = encoder.encode(pairs)
         expected = [(bytes(name), bytes(value)) for name, value in plain.decode(block, raw=True)]

@@ -176,3 +176,7 @@ def test_key_with_a_foreign_label_and_with_the_usual_one() -> None:
     server_context(SERVER.crt.encode(), usual.encode(), None)
     with pytest.raises(ssl.SSLError):
         server_context(SERVER.crt.encode(), ADMIN.key.encode(), None)
+
+
+def test_sessions_are_not_resumed() -> None:
+    assert server_tls().num_tickets == 0
