@@ -18,21 +18,25 @@ from dozen.testing.toolbox import Toolbox, make_archive
 UDEV_RULE = 'SUBSYSTEM=="block", KERNEL=="vdb", SYMLINK+="dozen-test-disk"'
 
 
-@pytest.fixture(scope="session")
-def boot(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booter]:
-    """Starts further machines."""
+def _start_machines(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booter]:
     booter = Booter(image, portal, tmp_path_factory.mktemp("boot"), dict(os.environ))
     yield booter
     booter.stack.close()
 
 
+# An emulated machine takes processor time even when it idles: each ends with the test, module or session that needs it.
+boot = pytest.fixture(_start_machines, name="boot")
+boot_for_module = pytest.fixture(scope="module", name="boot_for_module")(_start_machines)
+boot_for_session = pytest.fixture(scope="session", name="boot_for_session")(_start_machines)
+
+
 @pytest.fixture(scope="session")
-def node(boot: Booter, tmp_path_factory: pytest.TempPathFactory) -> LiveNode:
+def node(boot_for_session: Booter, tmp_path_factory: pytest.TempPathFactory) -> LiveNode:
     """The machine that most tests share; each leaves it as well as it was. It has a second disk, to play with."""
     scratch = tmp_path_factory.mktemp("disks") / "scratch.raw"
     with scratch.open("wb") as file:
         file.truncate(256 << 20)
-    return boot("shared", machine={"udev": {"rules": [UDEV_RULE]}}, disks={"scratch": scratch})
+    return boot_for_session("shared", machine={"udev": {"rules": [UDEV_RULE]}}, disks={"scratch": scratch})
 
 
 @pytest.fixture(scope="session")

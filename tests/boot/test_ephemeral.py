@@ -30,9 +30,9 @@ def partitions(disk: Path) -> dict[str, Partition]:
 
 
 @pytest.fixture(scope="module")
-def own(boot: Booter) -> LiveNode:
+def own(boot_for_module: Booter) -> LiveNode:
     """A machine whose disk may be damaged."""
-    node = boot("ephemeral")
+    node = boot_for_module("ephemeral")
     node.until_healthy("containerd")
     return node
 
@@ -47,23 +47,23 @@ def test_a_blank_disk_gets_meta_and_ephemeral(own: LiveNode) -> None:
         assert file.read(4) == XFS_MAGIC
 
 
-def test_what_was_written_outlives_a_pulled_plug(boot: Booter, own: LiveNode, archive: bytes) -> None:
+def test_what_was_written_outlives_a_pulled_plug(boot_for_module: Booter, own: LiveNode, archive: bytes) -> None:
     toolbox = Toolbox(own)
     toolbox.install(archive)
     toolbox.check("mkdir -p /host/var/lib/test && echo kept > /host/var/lib/test/file && sync")
-    boot.pull_plug(own)
-    boot.plug_in(own)
+    boot_for_module.pull_plug(own)
+    boot_for_module.plug_in(own)
     own.until_healthy("containerd")
     assert own.read("/var/lib/test/file") == b"kept\n"
 
 
-def test_a_damaged_file_system_is_repaired(boot: Booter, own: LiveNode) -> None:
+def test_a_damaged_file_system_is_repaired(boot_for_module: Booter, own: LiveNode) -> None:
     disk = own.machine.folder / "disk.raw"
-    boot.pull_plug(own)
+    boot_for_module.pull_plug(own)
     with disk.open("r+b") as file:
         file.seek(partitions(disk)["EPHEMERAL"].first * SECTOR + SB_CRC)
         file.write(b"\xde\xad\xbe\xef")
-    boot.plug_in(own)
+    boot_for_module.plug_in(own)
     own.until_healthy("containerd", seconds=180)
     assert own.read("/var/lib/test/file") == b"kept\n"
     assert "xfs_repair" in own.dmesg()
