@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import socket
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from dozen.rpc.client import Channel, split_address
+from dozen.rpc.frames import ErrorCode
 from dozen.rpc.limits import Limits
 from dozen.rpc.server import serve
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
 from unit.rpc.ends import Service, ends, run, until
+from unit.rpc.pairs import RESPONSE, TRAILERS, ServerSide, output
 
 
 @pytest.mark.parametrize("size", [0, 1, 16384, 65536, 1 << 20, 5 << 20])
@@ -200,8 +203,8 @@ def test_slow_reader_slows_the_sender(tmp_path: Path) -> None:
 
         async with ends(tmp_path, handler) as (_, channel), channel.call("/t.T/X") as call:
             await call.end()
-            await until(lambda: sent > 5)
-            await asyncio.sleep(0.1)
+            await until(lambda: sent >= 26)
+            await asyncio.sleep(0.05)
             # The client's window of 256 KiB and one message that waits.
             assert sent <= 27
             for _ in range(1000):
@@ -216,7 +219,8 @@ def test_slow_handler_slows_the_client(tmp_path: Path) -> None:
         service = Service()
         async with ends(tmp_path, service) as (server, channel), channel.call("/t.T/Sleep") as call:
             sender = asyncio.create_task(call.send(bytes(10 << 20)))
-            await asyncio.sleep(0.1)
+            await until(lambda: server.limits.budget.used == 256 * 1024)
+            await asyncio.sleep(0.05)
             assert not sender.done()
             assert server.limits.budget.used == 256 * 1024
             service.release.set()
@@ -489,12 +493,35 @@ def test_calls_that_wind_up_count_as_calls(tmp_path: Path) -> None:
     run(main())
 
 
-def test_unary_call_that_the_server_refused_is_made_again(tmp_path: Path) -> None:
+async def refuse(times: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that refuses so many streams before it answers one."""
+    side = ServerSide()
+    while data := await reader.read(65536):
+        side.connection.receive(data)
+        for stream_id, stream in side.streams.items():
+            if stream_id <= 2 * times:
+                side.connection.reset(stream, ErrorCode.REFUSED_STREAM)
+            elif side.calls[stream_id].ended:
+                side.connection.send_headers(stream, RESPONSE)
+                side.connection.send_data(stream, bytes(side.calls[stream_id].data))
+                side.connection.send_headers(stream, TRAILERS, end=True)
+        writer.write(output(side.connection))
+    writer.close()
+
+
+def test_unary_call_that_the_server_refused_is_made_once_more(tmp_path: Path) -> None:
     async def main() -> None:
-        # Before its settings have come the client cannot know that the server takes one call at a time.
-        async with ends(tmp_path, Service(), limits=Limits(max_streams=1)) as (_, channel):
-            replies = await asyncio.gather(*(channel.unary("/t.T/Echo", b"%d" % number) for number in range(2)))
-            assert replies == [b"0", b"1"]
+        for times in (1, 2):
+            path = str(tmp_path / f"s{times}")
+            server = await asyncio.start_unix_server(functools.partial(refuse, times), path)
+            async with Channel(f"unix:{path}") as channel:
+                if times == 1:
+                    assert await channel.unary("/t.T/Echo", b"x") == b"x"
+                else:
+                    with pytest.raises(RpcError) as caught:
+                        await channel.unary("/t.T/Echo", b"x")
+                    assert caught.value.code is Code.UNAVAILABLE
+            server.close()
 
     run(main())
 
