@@ -38,6 +38,8 @@ Handler = Callable[[ServerCall], Awaitable[None]]
 _BACKLOG = 128
 # When accept fails for want of file descriptors, trying again at once would only spin.
 _ACCEPT_PAUSE = 0.5
+# Where there is room, a handshake may take as long as `Limits` says; where there is none, so long.
+_SLOW_HANDSHAKE = 1.0
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 # Answers to what is not a gRPC call at all, as gRPC's mapping of HTTP/2 asks.
 _NOT_POST = encode_fields(((b":status", b"405"), (b"allow", b"POST")))
@@ -140,7 +142,7 @@ class Server:
         self._log = log
         self._buffer = bytearray(READ_SIZE)
         self._wires: set[ServerWire] = set()
-        self._handshakes: set[asyncio.Task[None]] = set()
+        self._handshakes: dict[asyncio.Task[None], float] = {}
         self._closed = self.loop.create_future()
         self._closing = False
         for listener in listeners:
@@ -219,20 +221,25 @@ class Server:
                 self.loop.remove_reader(listener)
                 self.loop.call_later(_ACCEPT_PAUSE, self._accept_again, listener)
                 return
-            if self.connections >= self.limits.max_connections and not self._drop_idle():
+            if self.connections >= self.limits.max_connections and not self._make_room():
                 sock.close()
                 continue
             sock.setblocking(False)
             task = self.loop.create_task(self._greet(sock))
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._handshakes[task] = time.monotonic()
+            task.add_done_callback(lambda done: self._handshakes.pop(done, None))
 
     def _accept_again(self, listener: socket.socket) -> None:
         if not self._closing:
             self.loop.add_reader(listener, self._accept, listener)
 
-    def _drop_idle(self) -> bool:
-        """Make room: the connection without calls that was used longest ago goes."""
+    def _make_room(self) -> bool:
+        """Who takes too long to connect goes, else the connection without calls that was used longest ago."""
+        task, since = next(iter(self._handshakes.items()), (None, 0.0))
+        if task is not None and time.monotonic() - since > _SLOW_HANDSHAKE:
+            del self._handshakes[task]
+            task.cancel()
+            return True
         idle = [wire for wire in self._wires if not wire.busy and not wire.closing]
         if not idle:
             return False
@@ -253,8 +260,10 @@ class Server:
                 ssl_handshake_timeout=self.limits.handshake_timeout if tls is not None else None,
             )
         except OSError as error:
-            # A stranger, a port scan, an expired certificate: worth a line, not an alarm. TLS errors are OSErrors.
-            self._log.info("handshake failed error=%s", error)
+            # A port scan, an expired certificate: worth a line, not an alarm (TLS errors are OSErrors). Who goes
+            # without a word, as health checks do, is not worth one.
+            level = logging.DEBUG if isinstance(error, ConnectionResetError) else logging.INFO
+            self._log.log(level, "handshake failed error=%s", error)
             sock.close()
             return
         if self._closing:

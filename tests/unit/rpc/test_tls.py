@@ -170,6 +170,23 @@ def test_strangers_are_noted_and_dropped(caplog: pytest.LogCaptureFixture) -> No
     assert caplog.text.count("handshake failed") == 2
 
 
+def test_strangers_do_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dozen.rpc.server._SLOW_HANDSHAKE", 0.0)
+
+    async def main() -> None:
+        server, port = await listen(server_tls(), Limits(max_connections=2))
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await until(lambda: server.connections == 2)
+        async with Channel(f"127.0.0.1:{port}", tls=client_tls()) as channel:
+            assert await channel.unary("/t.T/Echo", b"x", timeout=5) == b"x"
+            assert await read_to_end(strangers[0][0]) == b""
+        for _, writer in strangers:
+            writer.close()
+        await server.close()
+
+    run(main())
+
+
 def test_key_with_a_foreign_label_and_with_the_usual_one() -> None:
     assert "BEGIN ED25519 PRIVATE KEY" in SERVER.key
     usual = SERVER.key.replace("ED25519 PRIVATE KEY", "PRIVATE KEY")
