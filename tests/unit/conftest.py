@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from hypothesis import settings
+
 from dozen.compose.protos import ensure_descriptors
 
 ensure_descriptors()
@@ -51,3 +53,8 @@ def refuse(what: str) -> Callable[..., None]:
         raise AssertionError(f"this unit test {what}, which only rooms listed in {__file__} may")
 
     return refused
+
+
+# How long an example takes says more about what else the computer does than about the code.
+settings.register_profile("dozen", deadline=None)
+settings.load_profile("dozen")
