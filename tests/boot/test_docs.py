@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dozen.machinery import talosconfig
@@ -26,7 +27,8 @@ COMMANDS = [
 def test_the_guide_s_commands_work(command: list[str], node: LiveNode, tmp_path: Path) -> None:
     node.until_healthy("containerd")
     config = tmp_path / "config"
-    config.write_text(talosconfig.render(talosconfig.Talosconfig(context="shared", contexts={"shared": node.context})))
+    context = msgspec.structs.replace(node.context, endpoints=(node.machine.address,))
+    config.write_text(talosconfig.render(talosconfig.Talosconfig(context="shared", contexts={"shared": context})))
     done = subprocess.run(
         [sys.executable, "-c", "from dozen.cli.main import main; main()", "--talosconfig", str(config), *command[1:]],
         cwd=ROOT,
