@@ -21,7 +21,7 @@ def reason_on_console(node: LiveNode, subject: str) -> str:
         lines = [line for line in node.console().splitlines() if f"problem={subject}" in line]
         return lines[-1] if lines else ""
 
-    return node.until(look, f"a reason about {subject} on the console", 90)
+    return node.until(look, f"a reason about {subject} on the console", 180)
 
 
 def is_running(node: LiveNode) -> bool:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from dozen.node.tasks import early, running, stopping
+from dozen.node.tasks import connection, early, running, stopping
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -61,7 +61,7 @@ BOOT = Sequence(
         Phase("api", (running.serve_machine_socket, running.start_controllers)),
         Phase("devices", (running.start_device_services, running.coldplug, running.start_other_controllers)),
         Phase("ephemeral", (running.wait_for_ephemeral,)),
-        Phase("startEverything", (running.start_services,)),
+        Phase("startEverything", (running.start_services, connection.watch_connection)),
     ),
 )
 STOP_PHASES = (
