@@ -319,12 +319,20 @@ async def a_node_changes_from_dhcp_to_static() -> None:
             wanted = ("default via 10.77.0.1", "10.78.0.0/16 via 10.77.0.7", "10.79.0.0/16 dev eth0")
             await until(lambda: all(route in ip("route") for route in wanted), "the routes come")
             assert "proto static" in default_route()
-            assert "mtu 1300" in ip("link show eth0")
-            assert os.uname().nodename == "node7"
-            assert "search example.com\n" in files["/system/etc/resolv.conf"]
-            routes = {route.spec.dst for route in store.list(ROUTE_STATUS) if route.spec.table == "main"}
-            listed = {line.split()[0] for line in ip("route").splitlines()}
-            assert {route or "default" for route in routes if ":" not in route} == listed
+            # Each of these has a controller or watcher of its own, and they follow one another in no fixed order.
+            await until(lambda: "mtu 1300" in ip("link show eth0"), "the MTU is set")
+            await until(lambda: os.uname().nodename == "node7", "the host name is set")
+            await until(lambda: "search example.com\n" in files["/system/etc/resolv.conf"], "the domain is searched")
+            await until(lambda: published_routes(store) == listed_routes(), "every route is published")
+
+
+def published_routes(store: Store) -> set[str]:
+    routes = {route.spec.dst for route in store.list(ROUTE_STATUS) if route.spec.table == "main"}
+    return {route or "default" for route in routes if ":" not in route}
+
+
+def listed_routes() -> set[str]:
+    return {line.split()[0] for line in ip("route").splitlines()}
 
 
 class Clockwork(asyncio.DatagramProtocol):
