@@ -66,7 +66,7 @@ async def _ask(channel: Channel, name: str) -> Any:
 
 async def _read_spec(channel: Channel, type_: str, namespace: str, id: str) -> Any:
     """A resource's spec as plain values."""
-    import yaml
+    from dozen.machinery import yaml
 
     request = message("cosi.resource.GetRequest")(type=type_, namespace=namespace, id=id)
     try:
@@ -75,7 +75,7 @@ async def _read_spec(channel: Channel, type_: str, namespace: str, id: str) -> A
         )
     except RpcError:
         return {}
-    return yaml.load(reply.resource.spec.yaml_spec, yaml.CSafeLoader) or {}
+    return yaml.load(reply.resource.spec.yaml_spec) or {}
 
 
 async def _read_log(channel: Channel) -> tuple[str, ...]:
