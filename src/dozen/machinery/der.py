@@ -9,7 +9,6 @@ than half a second; also because what reads a stranger's certificate should be s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 UTF8_STRING, PRINTABLE_STRING, IA5_STRING, UTC_TIME, GENERALIZED_TIME = 0x0C, 0x13, 0x16, 0x17, 0x18
@@ -20,12 +19,15 @@ class DerError(ValueError):
     """The bytes are not the DER that was expected."""
 
 
-class Element(NamedTuple):
+class Element:
     """One value: ``content`` without, ``whole`` with its tag and length."""
 
-    tag: int
-    content: bytes
-    whole: bytes
+    __slots__ = ("content", "tag", "whole")
+
+    def __init__(self, tag: int, content: bytes, whole: bytes) -> None:
+        self.tag = tag
+        self.content = content
+        self.whole = whole
 
 
 def encode(tag: int, *parts: bytes) -> bytes:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from dozen.machinery import der, x509
 
@@ -42,11 +42,20 @@ class Primitive(Protocol):
     def sign(self, seed: bytes, message: bytes) -> bytes: ...
 
 
-class Keypair(NamedTuple):
+class Keypair:
     """A certificate and its private key, both PEM text."""
 
-    crt: str
-    key: str
+    __slots__ = ("crt", "key")
+
+    def __init__(self, crt: str, key: str) -> None:
+        self.crt = crt
+        self.key = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keypair) and (other.crt, other.key) == (self.crt, self.key)
+
+    def __hash__(self) -> int:
+        return hash((self.crt, self.key))
 
     def __repr__(self) -> str:
         return f"Keypair(crt={self.crt!r}, key=<hidden>)"
@@ -66,7 +75,16 @@ def new_ca(*, organization: str = "talos", lifetime: int = CA_LIFETIME, now: int
     seed = os.urandom(32)
     public = _chosen().public_key(seed)
     subject = x509.Name((organization,))
-    request = x509.Request(subject, public, *_validity(lifetime, now), _serial(), is_ca=True, usages=_BOTH_USAGES)
+    start, end = _validity(lifetime, now)
+    request = x509.Request(
+        subject=subject,
+        public_key=public,
+        not_before=start,
+        not_after=end,
+        serial=_serial(),
+        is_ca=True,
+        usages=_BOTH_USAGES,
+    )
     certificate = x509.build(request, x509.name_der(subject), public, lambda body: _chosen().sign(seed, body))
     return Keypair(to_pem(CERTIFICATE_LABEL, certificate), to_pem(KEY_LABEL, x509.private_key(seed)))
 

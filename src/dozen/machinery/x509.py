@@ -11,7 +11,7 @@ Object identifiers: RFC 5280 (extensions), RFC 8410 (Ed25519: the algorithm has 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from types import SimpleNamespace
 
 from dozen.machinery import der
 
@@ -27,14 +27,21 @@ _SIGNATURE_ONLY, _CA_USAGE = (b"\x80", 7), (b"\x86", 1)
 Sign = Callable[[bytes], bytes]
 
 
-class Name(NamedTuple):
+# Plain namespaces and not tuples or data classes: this is read on the way to a node's first reply, and each of those
+# takes longer to define than a certificate takes to make.
+
+
+class Name(SimpleNamespace):
     """A subject or issuer: as much of one as is used here."""
 
-    organizations: tuple[str, ...] = ()
-    common_name: str = ""
+    organizations: tuple[str, ...]
+    common_name: str
+
+    def __init__(self, organizations: Sequence[str] = (), common_name: str = "") -> None:
+        super().__init__(organizations=tuple(organizations), common_name=common_name)
 
 
-class Request(NamedTuple):
+class Request(SimpleNamespace):
     """What a certificate is to say. Times are seconds since the epoch; addresses are 4 or 16 raw bytes."""
 
     subject: Name
@@ -48,7 +55,7 @@ class Request(NamedTuple):
     addresses: Sequence[bytes] = ()
 
 
-class Certificate(NamedTuple):
+class Certificate(SimpleNamespace):
     """What a certificate says.
 
     ``usages`` are the OIDs of the extended key usage; ``issuer`` and ``subject`` keep their DER form beside their

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from dozen.machinery import pki, talosconfig, yaml
 from dozen.machinery.config import ConfigError, Problem, effective, generate, load, new_secrets, secrets
 from dozen.machinery.config.decode import fields_of, shape_of
 from dozen.machinery.config.documents import KINDS, model_of
-from dozen.machinery.config.scalars import Duration, Secret, parse_duration
+from dozen.machinery.config.scalars import Duration, Secret, check_ip, host_of, network_bounds, parse_duration
 
 CASES = Path(__file__).parents[2] / "cases" / "config"
 
@@ -143,6 +144,51 @@ def test_durations(text: str, seconds: float) -> None:
 def test_not_durations(text: str) -> None:
     with pytest.raises(ValueError):
         parse_duration(text)
+
+
+@given(st.ip_addresses().map(str) | st.text("0123456789abcdef.:", max_size=20))
+def test_addresses_are_those_that_the_library_knows(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+        known = True
+    except ValueError:
+        known = False
+    assert (check_ip(text) is None) == known
+
+
+@given(st.ip_addresses(), st.integers(0, 140))
+def test_networks_are_those_that_the_library_knows(address: ipaddress.IPv4Address, length: int) -> None:
+    try:
+        network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    except ValueError:
+        assert network_bounds(f"{address}/{length}") is None
+        return
+    bounds = network_bounds(f"{address}/{length}")
+    assert bounds == (int(network[0]), int(network[-1]), network.max_prefixlen // 8)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://10.0.0.1:6443", "10.0.0.1"),
+        ("https://[2001:db8::1]:6443/path", "2001:db8::1"),
+        ("http://user:word@host.example?x=a@b", "host.example"),
+        ("tcp://host", "host"),
+        ("git+https://host#x", "host"),
+        ("10.0.0.1:6443", ""),
+        ("https://", ""),
+        ("https://:443", ""),
+        ("https://host:0", ""),
+        ("https://host:70000", ""),
+        ("https://host:x", ""),
+        ("https://2001:db8::1", ""),
+        ("https://[nonsense]", ""),
+        ("https://a b", ""),
+        ("1https://host", ""),
+    ],
+)
+def test_hosts_of_urls(url: str, host: str) -> None:
+    assert host_of(url) == host
 
 
 def test_secrets_compare_but_do_not_show() -> None:

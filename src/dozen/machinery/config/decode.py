@@ -12,9 +12,11 @@ elsewhere.
 
 from __future__ import annotations
 
+import importlib
+import sys
 import typing
 from collections.abc import Callable, Mapping
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
@@ -72,27 +74,60 @@ def _make_shape(annotation: Any) -> Shape:
     raise TypeError(f"no way to read {annotation!r} from a configuration")
 
 
-class _Field(typing.NamedTuple):
-    name: str
-    annotation: Any
-    required: bool
+class Field:
+    """A field of a model under its name in YAML. Its annotation is text until a value for it is met."""
+
+    __slots__ = ("_annotation", "_module", "name", "required")
+
+    def __init__(self, name: str, annotation: str, module: str, required: bool) -> None:
+        self.name = name
+        self.required = required
+        self._annotation: Any = annotation
+        self._module = module
+
+    @property
+    def annotation(self) -> Any:
+        if isinstance(self._annotation, str):
+            names = vars(sys.modules[self._module])
+            # Only the standard library may turn text into code on a node, so the work is left to `typing`.
+            holder = SimpleNamespace(__annotations__={"it": self._annotation})
+            hints = typing.get_type_hints(holder, names, _Later(names), include_extras=True)
+            self._annotation = hints["it"]
+        return self._annotation
 
 
-_FIELDS: dict[type, dict[str, _Field]] = {}
+class _Later(dict[str, Any]):
+    """Names that a module's annotations use and that it gets from another module when they are first needed.
+
+    Most configurations use few of the many models. A module names those it may do without in ``LATER`` (name → module).
+    """
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        super().__init__()
+        self._later: Mapping[str, str] = names.get("LATER", {})
+
+    def __missing__(self, name: str) -> Any:
+        module = self._later[name]
+        return getattr(importlib.import_module(module), name)
 
 
-def fields_of(model: type[msgspec.Struct]) -> Mapping[str, _Field]:
+_FIELDS: dict[type, dict[str, Field]] = {}
+
+
+def fields_of(model: type[msgspec.Struct]) -> Mapping[str, Field]:
     """YAML name → field of a model."""
     if model not in _FIELDS:
-        hints = typing.get_type_hints(model, include_extras=True)
-        optional = len(model.__struct_fields__) - len(model.__struct_defaults__)
+        written: dict[str, tuple[str, str]] = {}
+        for base in reversed(model.__mro__):
+            for name, annotation in vars(base).get("__annotations__", {}).items():
+                written[name] = (annotation, base.__module__)
+        names, defaults = model.__struct_fields__, model.__struct_defaults__
+        first_default = len(names) - len(defaults)
         _FIELDS[model] = {
-            encoded: _Field(
-                name, hints[name], at < optional or model.__struct_defaults__[at - optional] is msgspec.NODEFAULT
+            encoded: Field(
+                name, *written[name], at < first_default or defaults[at - first_default] is msgspec.NODEFAULT
             )
-            for at, (name, encoded) in enumerate(
-                zip(model.__struct_fields__, model.__struct_encode_fields__, strict=True)
-            )
+            for at, (name, encoded) in enumerate(zip(names, model.__struct_encode_fields__, strict=True))
         }
     return _FIELDS[model]
 

@@ -7,21 +7,22 @@ the document wins over the older field.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from dozen.machinery.config.loading import Config
 from dozen.machinery.config.scalars import Duration
-from dozen.machinery.pki import Keypair
+
+if TYPE_CHECKING:
+    from dozen.machinery.pki import Keypair
 
 
-class Module(NamedTuple):
-    """A kernel module to load, with its parameters."""
-
-    name: str
-    parameters: tuple[str, ...] = ()
+Modules = tuple[tuple[str, tuple[str, ...]], ...]
+"""Kernel modules to load: name and parameters."""
 
 
-class TimeSync(NamedTuple):
+class TimeSync(msgspec.Struct, frozen=True, array_like=True):
     """Whether and with whom to keep time; no servers means the default ones."""
 
     enabled: bool = True
@@ -51,12 +52,12 @@ def environment(config: Config) -> dict[str, str]:
     return {**(config.machine.env if config.machine else {}), **(document.variables if document else {})}
 
 
-def kernel_modules(config: Config) -> tuple[Module, ...]:
-    found = {each.name: Module(each.name, each.parameters) for each in _modules_of_machine(config)}
+def kernel_modules(config: Config) -> Modules:
+    found = {each.name: each.parameters for each in (config.machine.kernel.modules if config.machine else ())}
     for part in config.parts:
         if part.kind == "KernelModuleConfig":
-            found[part.name] = Module(part.name, getattr(part.model, "parameters", ()))
-    return tuple(found.values())
+            found[part.name] = getattr(part.model, "parameters", ())
+    return tuple(found.items())
 
 
 def udev_rules(config: Config) -> tuple[str, ...]:
@@ -101,6 +102,8 @@ def time_sync(config: Config) -> TimeSync:
 
 def issuing_ca(config: Config) -> Keypair | None:
     """The OS authority with its key: there on a control plane only."""
+    from dozen.machinery.pki import Keypair
+
     ca = config.machine.ca if config.machine else None
     return Keypair(ca.crt, ca.key.reveal()) if ca and ca.crt and ca.key else None
 
@@ -121,11 +124,6 @@ def cluster_name(config: Config) -> str:
 def cluster_endpoint(config: Config) -> str:
     document = _find(config, "KubeClusterConfig")
     return (document.endpoint if document else "") or (config.cluster.control_plane.endpoint if config.cluster else "")
-
-
-def _modules_of_machine(config: Config) -> tuple[Module, ...]:
-    modules = config.machine.kernel.modules if config.machine else ()
-    return tuple(Module(each.name, each.parameters) for each in modules)
 
 
 def _find(config: Config, kind: str) -> Any:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from dozen.machinery import pki, talosconfig, yaml
 from dozen.machinery.config.problems import ConfigError, Problem
-from dozen.machinery.config.scalars import check_url
+from dozen.machinery.config.scalars import check_url, host_of
 from dozen.machinery.config.secrets import Secrets, encode_pem, new_secrets
 from dozen.machinery.pki import Keypair
 
@@ -53,7 +52,7 @@ def generate(
     if (complaint := check_url(endpoint)) is not None:
         raise ConfigError("arguments", [Problem("endpoint", 0, complaint)])
     secrets = secrets or new_secrets()
-    host = urlsplit(endpoint).hostname or ""
+    host = host_of(endpoint)
     names = list(dict.fromkeys([*sans, *LOCAL_SANS]))
 
     def text(kind: str) -> str:

@@ -10,12 +10,10 @@ from dozen.machinery.config.model import Model
 from dozen.machinery.config.scalars import (
     Address,
     Duration,
-    Hostname,
     IpAddress,
     LinkName,
     Mac,
     Network,
-    NetworkOrNot,
     Secret,
 )
 
@@ -155,33 +153,3 @@ class Interface(Model, frozen=True):
     dhcp_options: DhcpOptions | None = None
     wireguard: Wireguard | None = None
     vip: Vip | None = None
-
-
-class ExtraHost(Model, frozen=True):
-    ip: IpAddress
-    aliases: tuple[str, ...] = ()
-
-
-class KubeSpanFilters(Model, frozen=True):
-    endpoints: tuple[NetworkOrNot, ...] = ()
-
-
-class KubeSpan(Model, frozen=True):
-    enabled: bool | None = None
-    advertise_kubernetes_networks: bool | None = None
-    allow_down_peer_bypass: bool | None = None
-    harvest_extra_endpoints: bool | None = None
-    mtu: int = 0
-    filters: KubeSpanFilters | None = None
-
-
-class MachineNetwork(Model, frozen=True):
-    """``machine.network``."""
-
-    hostname: Hostname = ""
-    interfaces: tuple[Interface, ...] = ()
-    nameservers: tuple[IpAddress, ...] = ()
-    search_domains: tuple[Hostname, ...] = ()
-    extra_host_entries: tuple[ExtraHost, ...] = ()
-    kubespan: KubeSpan | None = None
-    disable_search_domain: bool | None = None

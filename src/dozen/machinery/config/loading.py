@@ -8,7 +8,9 @@ A configuration is one or more YAML documents: at most one with ``version: v1alp
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from dozen.machinery.config.decode import Walk
 from dozen.machinery.config.model import Document
@@ -23,7 +25,7 @@ DocumentT = TypeVar("DocumentT", bound=Document)
 API_VERSION = "v1alpha1"
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True):
     """One document beside the main one: its kind, its name (empty for kinds without), the model and where it stood."""
 
     kind: str

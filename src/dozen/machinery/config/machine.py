@@ -6,24 +6,35 @@ Names and types are those that v1alpha1 files in the field use. Where a separate
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from dozen.machinery.config.links import MachineNetwork
 from dozen.machinery.config.model import Arguments, CertificateAndKey, CertificateOnly, Json, Model
 from dozen.machinery.config.scalars import (
     AbsolutePath,
     Duration,
     FileMode,
+    Hostname,
+    IpAddress,
     NetworkOrNot,
     PemText,
     San,
     Secret,
-    Size,
     Token,
     Url,
 )
+
+if TYPE_CHECKING:
+    from dozen.machinery.config.disks import Install, MachineDisk, SystemDiskEncryption
+    from dozen.machinery.config.links import Interface
+
+LATER = {
+    "Install": "dozen.machinery.config.disks",
+    "MachineDisk": "dozen.machinery.config.disks",
+    "SystemDiskEncryption": "dozen.machinery.config.disks",
+    "Interface": "dozen.machinery.config.links",
+}
 
 
 class Disabled(Model, frozen=True):
@@ -62,43 +73,6 @@ class Kubelet(Model, frozen=True):
     node_ip: NodeIp = msgspec.field(name="nodeIP", default=NodeIp())
     skip_node_registration: bool = False
     disable_manifests_directory: bool | None = None
-
-
-class DiskPartition(Model, frozen=True):
-    size: Size = ""
-    mountpoint: AbsolutePath = ""
-
-
-class MachineDisk(Model, frozen=True):
-    device: AbsolutePath
-    partitions: tuple[DiskPartition, ...] = ()
-
-
-class InstallDiskSelector(Model, frozen=True):
-    size: str = ""
-    name: str = ""
-    model: str = ""
-    serial: str = ""
-    modalias: str = ""
-    uuid: str = ""
-    wwid: str = ""
-    type: Literal["", "ssd", "hdd", "nvme", "sd"] = ""
-    bus_path: str = ""
-
-
-class InstallExtension(Model, frozen=True):
-    image: str
-
-
-class Install(Model, frozen=True):
-    disk: AbsolutePath = ""
-    disk_selector: InstallDiskSelector | None = None
-    extra_kernel_args: tuple[str, ...] = ()
-    image: str = ""
-    extensions: tuple[InstallExtension, ...] = ()
-    wipe: bool | None = None
-    legacy_bios_support: bool | None = msgspec.field(name="legacyBIOSSupport", default=None)
-    grub_use_uki_cmdline: bool | None = msgspec.field(name="grubUseUKICmdline", default=None)
 
 
 class MachineFile(Model, frozen=True):
@@ -141,51 +115,6 @@ class RegistryAccess(Model, frozen=True):
 class Registries(Model, frozen=True):
     mirrors: dict[str, RegistryMirror] = msgspec.field(default_factory=dict)
     config: dict[str, RegistryAccess] = msgspec.field(default_factory=dict)
-
-
-class EncryptionStatic(Model, frozen=True):
-    passphrase: Secret = Secret("")
-
-
-class Empty(Model, frozen=True):
-    """A mapping that is only there or not."""
-
-
-class EncryptionKms(Model, frozen=True):
-    endpoint: str = ""
-
-
-class EncryptionTpmOptions(Model, frozen=True):
-    pcrs: tuple[int, ...] = ()
-
-
-class EncryptionTpm(Model, frozen=True):
-    options: EncryptionTpmOptions = EncryptionTpmOptions()
-    check_secureboot_status_on_enroll: bool | None = None
-
-
-class EncryptionKey(Model, frozen=True):
-    slot: int = 0
-    static: EncryptionStatic | None = None
-    node_id: Empty | None = msgspec.field(name="nodeID", default=None)
-    kms: EncryptionKms | None = None
-    tpm: EncryptionTpm | None = None
-    lock_to_state: bool | None = msgspec.field(name="lockToState", default=None)
-
-
-class Encryption(Model, frozen=True):
-    provider: Literal["luks2"] = "luks2"
-    keys: tuple[EncryptionKey, ...] = ()
-    cipher: str = ""
-    key_size: int = 0
-    block_size: int = 0
-    options: tuple[str, ...] = ()
-    allow_discards: bool | None = None
-
-
-class SystemDiskEncryption(Model, frozen=True):
-    state: Encryption | None = None
-    ephemeral: Encryption | None = None
 
 
 class KubernetesApiAccess(Model, frozen=True):
@@ -249,6 +178,36 @@ class Kernel(Model, frozen=True):
 class SeccompProfile(Model, frozen=True):
     name: str
     value: Json = None
+
+
+class ExtraHost(Model, frozen=True):
+    ip: IpAddress
+    aliases: tuple[str, ...] = ()
+
+
+class KubeSpanFilters(Model, frozen=True):
+    endpoints: tuple[NetworkOrNot, ...] = ()
+
+
+class KubeSpan(Model, frozen=True):
+    enabled: bool | None = None
+    advertise_kubernetes_networks: bool | None = None
+    allow_down_peer_bypass: bool | None = None
+    harvest_extra_endpoints: bool | None = None
+    mtu: int = 0
+    filters: KubeSpanFilters | None = None
+
+
+class MachineNetwork(Model, frozen=True):
+    """``machine.network``."""
+
+    hostname: Hostname = ""
+    interfaces: tuple[Interface, ...] = ()
+    nameservers: tuple[IpAddress, ...] = ()
+    search_domains: tuple[Hostname, ...] = ()
+    extra_host_entries: tuple[ExtraHost, ...] = ()
+    kubespan: KubeSpan | None = None
+    disable_search_domain: bool | None = None
 
 
 class Machine(Model, frozen=True):

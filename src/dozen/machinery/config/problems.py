@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 
-class Problem(NamedTuple):
+class Problem(msgspec.Struct, frozen=True):
     """``path`` is the field (``machine.network.interfaces[0].mtu``), ``line`` counts from 1, 0 when there is none."""
 
     path: str

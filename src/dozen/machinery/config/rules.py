@@ -85,17 +85,15 @@ def _endpoint(config: Config) -> Iterator[Complaint]:
 
 
 def _subnets(config: Config) -> Iterator[Complaint]:
-    import ipaddress
+    from dozen.machinery.config.scalars import network_bounds
 
     assert config.cluster is not None
     network = config.cluster.network
-    pods = [(f"cluster.network.podSubnets[{at}]", text) for at, text in enumerate(network.pod_subnets)]
-    services = [(f"cluster.network.serviceSubnets[{at}]", text) for at, text in enumerate(network.service_subnets)]
-    for path, text in pods:
-        for _, other in services:
-            mine, theirs = (ipaddress.ip_network(each, strict=False) for each in (text, other))
-            if mine.version == theirs.version and mine.overlaps(theirs):
-                yield path, f"{text} overlaps the service subnet {other}"
+    for at, text in enumerate(network.pod_subnets):
+        for other in network.service_subnets:
+            mine, theirs = network_bounds(text), network_bounds(other)
+            if mine and theirs and mine[2] == theirs[2] and mine[0] <= theirs[1] and theirs[0] <= mine[1]:
+                yield f"cluster.network.podSubnets[{at}]", f"{text} overlaps the service subnet {other}"
     if network.cni.urls and network.cni.name != "custom":
         yield "cluster.network.cni.urls", 'are used only with name "custom"'
     if network.cni.name == "custom" and not network.cni.urls:
