@@ -72,14 +72,7 @@ async def run_container(
     """Run an image until its program ends; gives the exit code. ``size`` (columns, rows) asks for a terminal."""
     request = message("machine.DebugContainerRunRequest")
     response = message("machine.DebugContainerRunResponse")
-    spec = message("machine.DebugContainerRunRequestSpec")(
-        containerd=instance(namespace),
-        image_name=image,
-        args=list(arguments),
-        env=dict(environment),
-        profile=message("machine.DebugContainerRunRequestSpec").PROFILE_PRIVILEGED,
-        tty=size is not None,
-    )
+    spec = _debug_spec(image, arguments, environment, tty=size is not None, namespace=namespace)
     async with node.connection.call(RUN, node=node.name) as call:
         await call.send(request(spec=spec).SerializeToString())
         if size is not None:
@@ -101,3 +94,18 @@ async def run_container(
         finally:
             feeder.cancel()
     return 0
+
+
+def _debug_spec(
+    image: str, arguments: Iterable[str], environment: Mapping[str, str], *, tty: bool, namespace: str
+) -> Any:
+    """What to run, with all that the node itself may do: such a container is there to look at the node."""
+    kind = message("machine.DebugContainerRunRequestSpec")
+    return kind(
+        containerd=instance(namespace),
+        image_name=image,
+        args=list(arguments),
+        env=dict(environment),
+        profile=kind.PROFILE_PRIVILEGED,
+        tty=tty,
+    )

@@ -84,17 +84,7 @@ def list_files(
         ]
 
     def rows(_: str, entries: list[tuple[str, Any]]) -> Iterable[tuple[object, ...]]:
-        for folder, entry in entries:
-            if entry.error:
-                _complain(session, f"{entry.name}: {entry.error}")
-                continue
-            name = _shown_name(folder, entry.relative_name)
-            name += f" -> {entry.link}" if entry.link and long else ""
-            if long:
-                count = size(entry.size) if humanize else entry.size
-                yield mode_text(entry.mode), entry.uid, entry.gid, count, moment(entry.modified), name
-            else:
-                yield (name,)
+        return _list_rows(session, entries, long, humanize)
 
     sized = "SIZE" if humanize else "SIZE(B)"
     titles = ("MODE", "UID", "GID", sized, "LASTMOD", "NAME") if long else ("NAME",)
@@ -106,6 +96,22 @@ def list_files(
             print_answers(output, [(node, [each for _, each in found]) for node, found in answers], titles, rows)
 
     session.each(work, show)
+
+
+def _list_rows(
+    session: Session, entries: list[tuple[str, Any]], long: bool, humanize: bool
+) -> Iterable[tuple[object, ...]]:
+    for folder, entry in entries:
+        if entry.error:
+            _complain(session, f"{entry.name}: {entry.error}")
+            continue
+        name = _shown_name(folder, entry.relative_name)
+        if long:
+            name += f" -> {entry.link}" if entry.link else ""
+            count = size(entry.size) if humanize else entry.size
+            yield mode_text(entry.mode), entry.uid, entry.gid, count, moment(entry.modified), name
+        else:
+            yield (name,)
 
 
 def _shown_name(folder: str, name: str) -> str:
