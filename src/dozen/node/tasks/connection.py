@@ -8,6 +8,7 @@ says so anew when that changes, and takes it back once there is an address.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from dozen.node.machine import Machine
 
 PATIENCE = 10.0
+LOOK_EVERY = 1.0
 SUBJECT = "network"
 
 
@@ -29,21 +31,20 @@ async def watch_connection(machine: Machine) -> None:
 
 
 async def _watch(machine: Machine) -> None:
-    told = ""
-    while not await _is_addressed(machine, PATIENCE):
-        links = {link.id: link.spec for link in machine.store.list(LINK_STATUS)}
-        if (reason := explain(links)) != told:
-            told = reason
-            machine.report_problem(SUBJECT, f"this node cannot be reached: {reason}")
+    told, began = "", time.monotonic()
+    while not _is_addressed(machine):
+        if time.monotonic() - began >= PATIENCE:
+            links = {link.id: link.spec for link in machine.store.list(LINK_STATUS)}
+            if (reason := explain(links)) != told:
+                told = reason
+                machine.report_problem(SUBJECT, f"this node cannot be reached: {reason}")
+        await asyncio.sleep(LOOK_EVERY)
     machine.clear_problem(SUBJECT)
 
 
-async def _is_addressed(machine: Machine, seconds: float) -> bool:
-    try:
-        await machine.store.wait_for(NETWORK_STATUS, "status", lambda status: status.spec.address_ready, seconds)
-    except TimeoutError:
-        return False
-    return True
+def _is_addressed(machine: Machine) -> bool:
+    status = machine.store.find(NETWORK_STATUS, "status")
+    return status is not None and status.spec.address_ready
 
 
 def explain(links: Mapping[str, LinkStatusSpec]) -> str:
