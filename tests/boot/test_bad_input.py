@@ -60,7 +60,7 @@ def test_without_a_network_it_stays_up(boot: Booter, network: Network) -> None:
 @pytest.mark.parametrize(
     ("name", "config", "told"),
     [
-        ("not-yaml", "machine: [", "line 2"),
+        ("not-yaml", "machine: [", "line 1: a bracket has no end"),
         ("wrong", "version: v1alpha1\nmachine:\n  type: gadget\n  tpyo: 1\ncluster: {}\n", "machine.type (line 3)"),
         ("empty", "", ""),
     ],

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from dozen.machinery.resource import Kind, Sensitivity
 from dozen.machinery.resources import NAMESPACES, all_kinds, proto, yaml
+from dozen.machinery.resources.config import MachineConfigSpec
 from dozen.machinery.resources.enums import ENUMS, FLAGS, flags_of, flags_text, number_of
 from dozen.machinery.resources.meta import define_kind, definition_id
 from dozen.machinery.resources.spec import Row, Spec, wire_rows
@@ -416,3 +417,10 @@ def test_special_doubles_survive() -> None:
     kind = next(kind for kind in KINDS if kind.display == "CPUCore")
     for value in (math.inf, -math.inf):
         assert pyyaml.safe_load(yaml.render(kind.spec(bogo_mips=value)))["bogoMips"] == value
+
+
+@pytest.mark.parametrize("text", ["...", "... more", "....", "---", "--- more"])
+def test_marks_of_documents_are_quoted(text: str) -> None:
+    """A spec that is one text stands at the start of a line, where these would end or begin a document."""
+    rendered = yaml.render(MachineConfigSpec(text=text))
+    assert rendered == f'"{text}"\n'

@@ -18,8 +18,9 @@ from dozen.machinery.resources.spec import wire_rows
 
 INDENT = "    "
 
-# Safe without quotes whatever version of YAML the reader knows, provided it is not a word or a number below.
-_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./@%+=,()-]*(?:[: ][A-Za-z0-9_./@%+=,()-]+)*\Z")
+# Safe without quotes whatever version of YAML the reader knows, provided it is not a word or a number below. Three dots
+# at the start of a line end a document.
+_PLAIN = re.compile(r"(?!\.\.\.)[A-Za-z0-9_./][A-Za-z0-9_./@%+=,()-]*(?:[: ][A-Za-z0-9_./@%+=,()-]+)*\Z")
 _WORD = re.compile(r"(?:y|n|yes|no|on|off|true|false|null|nan|~|=|<<)\Z", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+.]?[0-9][0-9_.,:xobe+-]*\Z|[-+]?\.(?:inf|nan)\Z|[-+]?0[xob][0-9a-f_]+\Z", re.IGNORECASE)
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
