@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.plan import Input, Put, Step, View
@@ -99,16 +99,15 @@ class CertificateIssuer:
         while True:
             sans = await self._store.wait_for(secrets.CERT_SAN, API, lambda _: True)
             active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
-            given = _authority(active.spec.text) if active is not None else None
-            # Maintenance: nobody's authority is known, so callers are not asked to prove themselves.
-            own = own if given is not None else own or pki.new_ca()
-            ca, verify = given or own, given is not None
-            assert ca is not None
-            pair = pki.server_certificate(ca, sans.spec.ips, sans.spec.dns_names, lifetime)
+            trust = read_trust(active.spec.text) if active is not None else MAINTENANCE
+            issuer = trust.issuer or own or pki.new_ca()
+            if trust.issuer is None:
+                own = issuer
+            pair = pki.server_certificate(issuer, sans.spec.ips, sans.spec.dns_names, lifetime)
             spec = secrets.APICertsSpec(
-                accepted_cas=(secrets.PemCertificate(crt=ca.crt.encode()),) if verify else (),
+                accepted_cas=tuple(secrets.PemCertificate(crt=pem.encode()) for pem in trust.accepted),
                 server=secrets.PemPair(crt=pair.crt.encode(), key=pair.key.encode()),
-                skip_verifying_client_cert=not verify,
+                skip_verifying_client_cert=not trust.verify,
             )
             publish.put(secrets.API_CERTIFICATE, API, spec)
             await self._until_stale(sans.metadata.version, active is not None, time.time() + lifetime / 2)
@@ -157,14 +156,30 @@ def _extra_sans(text: str) -> tuple[str, ...]:
     return tuple(str(san) for san in machine.cert_sans) if machine is not None else ()
 
 
-def _authority(text: str) -> Keypair | None:
-    """The authority of the configuration, if it holds the key; a worker's does not."""
-    from dozen.machinery.pki import Keypair
+class Trust(NamedTuple):
+    """Who signs for this node (None: only the node itself can), whose callers it accepts, and whether it asks them."""
 
-    machine = parse(text).machine
-    if machine is None or not machine.ca.key:
-        return None
-    return Keypair(machine.ca.crt, machine.ca.key.reveal())
+    issuer: Keypair | None
+    accepted: tuple[str, ...]
+    verify: bool
+
+
+# Nobody's authority is known, so callers are not asked to prove themselves; they may read what is not secret.
+MAINTENANCE = Trust(None, (), verify=False)
+
+
+def read_trust(text: str) -> Trust:
+    """What a configuration says about trust.
+
+    A node that has a complete one always asks: a worker holds no key to sign with, but knows whose callers to accept,
+    and to be open because of the missing key would be to let everybody in.
+    """
+    from dozen.machinery.config import effective
+
+    given = parse(text)
+    if not given.is_complete:
+        return MAINTENANCE
+    return Trust(effective.issuing_ca(given), effective.accepted_cas(given), verify=True)
 
 
 def _is_address(text: str) -> bool:
