@@ -324,9 +324,7 @@ class Channel:
             raise RpcError(Code.UNAVAILABLE, f"{self._name}: {reason}")
 
     def _check_protocol(self, wire: ClientWire) -> None:
-        assert wire.transport is not None
-        tls = wire.transport.get_extra_info("ssl_object")
-        if tls is not None and tls.selected_alpn_protocol() not in ("h2", None):
+        if wire.tls is not None and wire.tls.selected_alpn_protocol() not in ("h2", None):
             wire.abort()
             raise RpcError(Code.UNAVAILABLE, f"{self._name} does not speak HTTP/2")
 

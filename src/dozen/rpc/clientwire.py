@@ -37,8 +37,7 @@ class ClientWire(Wire):
         if self.connection.settled or self.transport is None:
             return reason
         # In TLS 1.3 a client takes the handshake for done before the server has looked at the client's certificate.
-        over_tls = self.transport.get_extra_info("ssl_object") is not None
-        return f"{reason} before it said anything" + (", perhaps for our certificate" if over_tls else "")
+        return f"{reason} before it said anything" + (", perhaps for our certificate" if self.tls is not None else "")
 
     def wake_all(self) -> None:
         for waiter in self.waiters:

@@ -62,7 +62,7 @@ class ServerWire(Wire):
     def peer(self) -> Peer:
         if self._peer is None:
             assert self.transport is not None
-            self._peer = Peer(self.transport)
+            self._peer = Peer(self.transport, self.tls)
         return self._peer
 
     @property
@@ -71,8 +71,7 @@ class ServerWire(Wire):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None and tls.selected_alpn_protocol() != "h2":
+        if self.tls is not None and self.tls.selected_alpn_protocol() != "h2":
             # RFC 9113, section 3.2: HTTP/2 over TLS is agreed on by ALPN, and gRPC clients insist on it too.
             self.abort()
             return

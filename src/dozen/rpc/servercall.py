@@ -35,8 +35,9 @@ class Peer:
     Certificates are DER; on a Unix socket the kernel vouches for the ids.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, tls: Any = None) -> None:
         self._transport = transport
+        self._tls = tls
         self._ids: tuple[int, int, int] | None = None
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):
@@ -48,14 +49,13 @@ class Peer:
     @property
     def certificate(self) -> bytes | None:
         """The peer's own certificate; None without TLS or when it showed none."""
-        tls: Any = self._transport.get_extra_info("ssl_object")
-        der: bytes | None = tls.getpeercert(binary_form=True) if tls is not None else None
+        der: bytes | None = self._tls.getpeercert(binary_form=True) if self._tls is not None else None
         return der
 
     @property
     def chain(self) -> tuple[bytes, ...]:
         """The verified chain, leaf first, authority last."""
-        tls: Any = self._transport.get_extra_info("ssl_object")
+        tls = self._tls
         if tls is None:
             return ()
         if hasattr(tls, "get_verified_chain"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from dozen.rpc.connection import Accept, Connection
 from dozen.rpc.frames import ConnectionFault, ErrorCode
@@ -39,6 +40,9 @@ class Wire(asyncio.BufferedProtocol):
     ) -> None:
         self.loop = loop
         self.transport: asyncio.Transport | None = None
+        # The ssl.SSLObject of a connection over TLS. Kept, because a transport that is being lost cannot be asked any
+        # more: asyncio may have taken it apart by then, and answers with an AttributeError.
+        self.tls: Any = None
         self.connection = Connection(limits=limits, on_output=self._schedule, clock=loop.time, accept=accept)
         self._view = memoryview(buffer)
         self._on_end = on_end
@@ -51,6 +55,7 @@ class Wire(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.tls = transport.get_extra_info("ssl_object")
         transport.set_write_buffer_limits(high=_HIGH_WATER)
         tune_socket(transport.get_extra_info("socket"))
         self.connection.start()
