@@ -10,11 +10,9 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
-#include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
-#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/timex.h>
 #include <unistd.h>
@@ -34,7 +32,7 @@ static PyObject *none_or_error(long result, const char *filename)
 	return filename == NULL ? PyErr_SetFromErrno(PyExc_OSError) : PyErr_SetFromErrnoWithFilename(PyExc_OSError, filename);
 }
 
-/* ---- Mounts and swap ---- */
+/* ---- Mounts ---- */
 
 static PyObject *dozen_mount(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -55,45 +53,6 @@ static PyObject *dozen_umount(PyObject *Py_UNUSED(module), PyObject *args)
 		return NULL;
 	WITHOUT_GIL(result, umount2(target, flags));
 	return none_or_error(result, target);
-}
-
-static PyObject *dozen_pivot_root(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	const char *root, *old;
-	long result;
-	if (!PyArg_ParseTuple(args, "ss:pivot_root", &root, &old))
-		return NULL;
-	WITHOUT_GIL(result, syscall(SYS_pivot_root, root, old));
-	return none_or_error(result, root);
-}
-
-static PyObject *dozen_swapon(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	const char *path;
-	int flags = 0, result;
-	if (!PyArg_ParseTuple(args, "s|i:swapon", &path, &flags))
-		return NULL;
-	WITHOUT_GIL(result, swapon(path, flags));
-	return none_or_error(result, path);
-}
-
-static PyObject *dozen_swapoff(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	const char *path;
-	int result;
-	if (!PyArg_ParseTuple(args, "s:swapoff", &path))
-		return NULL;
-	WITHOUT_GIL(result, swapoff(path));
-	return none_or_error(result, path);
-}
-
-static PyObject *dozen_syncfs(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	int fd, result;
-	if (!PyArg_ParseTuple(args, "i:syncfs", &fd))
-		return NULL;
-	WITHOUT_GIL(result, syncfs(fd));
-	return none_or_error(result, NULL);
 }
 
 /* ---- The machine ---- */
@@ -118,17 +77,6 @@ static PyObject *dozen_finit_module(PyObject *Py_UNUSED(module), PyObject *args)
 	return none_or_error(result, NULL);
 }
 
-static PyObject *dozen_delete_module(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	const char *name;
-	unsigned int flags = 0;
-	long result;
-	if (!PyArg_ParseTuple(args, "s|I:delete_module", &name, &flags))
-		return NULL;
-	WITHOUT_GIL(result, syscall(SYS_delete_module, name, flags));
-	return none_or_error(result, name);
-}
-
 static PyObject *dozen_sethostname(PyObject *Py_UNUSED(module), PyObject *args)
 {
 	const char *name;
@@ -136,24 +84,6 @@ static PyObject *dozen_sethostname(PyObject *Py_UNUSED(module), PyObject *args)
 	if (!PyArg_ParseTuple(args, "s#:sethostname", &name, &length))
 		return NULL;
 	return none_or_error(sethostname(name, (size_t)length), NULL);
-}
-
-static PyObject *dozen_setdomainname(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	const char *name;
-	Py_ssize_t length;
-	if (!PyArg_ParseTuple(args, "s#:setdomainname", &name, &length))
-		return NULL;
-	return none_or_error(setdomainname(name, (size_t)length), NULL);
-}
-
-static PyObject *dozen_set_console_level(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	enum { SYSLOG_ACTION_CONSOLE_LEVEL = 8 };
-	int level;
-	if (!PyArg_ParseTuple(args, "i:set_console_level", &level))
-		return NULL;
-	return none_or_error(klogctl(SYSLOG_ACTION_CONSOLE_LEVEL, NULL, level) < 0 ? -1 : 0, NULL);
 }
 
 static PyObject *dozen_adjtimex(PyObject *Py_UNUSED(module), PyObject *args, PyObject *named)
@@ -178,27 +108,6 @@ static PyObject *dozen_set_process_name(PyObject *Py_UNUSED(module), PyObject *a
 	if (!PyArg_ParseTuple(args, "s:set_process_name", &name))
 		return NULL;
 	return none_or_error(prctl(PR_SET_NAME, name), NULL);
-}
-
-static PyObject *dozen_set_child_subreaper(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	int on;
-	if (!PyArg_ParseTuple(args, "p:set_child_subreaper", &on))
-		return NULL;
-	return none_or_error(prctl(PR_SET_CHILD_SUBREAPER, on), NULL);
-}
-
-static PyObject *dozen_set_no_new_privs(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused))
-{
-	return none_or_error(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), NULL);
-}
-
-static PyObject *dozen_drop_bounding_capability(PyObject *Py_UNUSED(module), PyObject *args)
-{
-	int number;
-	if (!PyArg_ParseTuple(args, "i:drop_bounding_capability", &number))
-		return NULL;
-	return none_or_error(prctl(PR_CAPBSET_DROP, number), NULL);
 }
 
 /* ---- Children ---- */
@@ -294,21 +203,11 @@ static PyObject *dozen_spawn(PyObject *Py_UNUSED(module), PyObject *args, PyObje
 static PyMethodDef functions[] = {
 	PLAIN(mount, "mount(source, target, fstype, flags=0, data='')"),
 	PLAIN(umount, "umount(target, flags=0)"),
-	PLAIN(pivot_root, "pivot_root(new_root, put_old)"),
-	PLAIN(swapon, "swapon(path, flags=0)"),
-	PLAIN(swapoff, "swapoff(path)"),
-	PLAIN(syncfs, "syncfs(fd)"),
 	PLAIN(reboot, "reboot(command)"),
 	PLAIN(finit_module, "finit_module(fd, parameters='', flags=0)"),
-	PLAIN(delete_module, "delete_module(name, flags=0)"),
 	PLAIN(sethostname, "sethostname(name)"),
-	PLAIN(setdomainname, "setdomainname(name)"),
-	PLAIN(set_console_level, "set_console_level(level)"),
 	NAMED(adjtimex, "adjtimex(*, modes=0, ...) -> dict"),
 	PLAIN(set_process_name, "set_process_name(name)"),
-	PLAIN(set_child_subreaper, "set_child_subreaper(on)"),
-	{"set_no_new_privs", dozen_set_no_new_privs, METH_NOARGS, "set_no_new_privs()"},
-	PLAIN(drop_bounding_capability, "drop_bounding_capability(number)"),
 	PLAIN(ed25519_public_key, "ed25519_public_key(seed) -> bytes"),
 	PLAIN(ed25519_sign, "ed25519_sign(seed, message) -> bytes"),
 	NAMED(spawn, "spawn(argv, stdin=-1, stdout=-1, stderr=-1, env=()) -> (pid, pidfd)"),

@@ -49,18 +49,11 @@ else:
 
 mount = _calls.mount
 umount = _calls.umount
-pivot_root = _calls.pivot_root
-swapoff = _calls.swapoff
-syncfs = _calls.syncfs
 reboot = _calls.reboot
 finit_module = _calls.finit_module
-delete_module = _calls.delete_module
 sethostname = _calls.sethostname
-setdomainname = _calls.setdomainname
-set_console_level = _calls.set_console_level
 adjtimex = _calls.adjtimex
 set_process_name = _calls.set_process_name
-set_no_new_privs = _calls.set_no_new_privs
 
 
 class Ed25519:

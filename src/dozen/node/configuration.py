@@ -8,11 +8,13 @@ maintenance mode, and every problem is on the console, in the events and in a Di
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dozen.machinery.resources import config as kinds
 
 if TYPE_CHECKING:
+    from dozen.machinery.config import Config
     from dozen.node.machine import Machine
 
 CONTAINER_CONFIG = "/run/dozen/config.yaml"
@@ -36,13 +38,22 @@ def find_configuration(mode: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=2)
+def parse(text: str) -> Config:
+    """The configuration of a text, decoded once for all who plan from it. Raises ConfigError, never for the active one:
+    that was decoded when it was taken."""
+    from dozen.machinery.config import load
+
+    return load(text)
+
+
 def take_configuration(machine: Machine, text: str) -> bool:
     """Decode the text and make it the machine's; False, with every problem reported, when it cannot be used."""
-    from dozen.machinery import config
+    from dozen.machinery.config.problems import ConfigError
 
     try:
-        machine.config = config.load(text)
-    except config.ConfigError as error:
+        machine.config = parse(text)
+    except ConfigError as error:
         machine.set_stage("maintenance")
         machine.events.publish("ConfigValidationErrorEvent", {"error": str(error)})
         machine.report_problem("config", f"machine configuration refused: {error}")

@@ -54,9 +54,9 @@ def _add_block(machine: Machine) -> None:
 
 def _add_kernel(machine: Machine) -> None:
     from dozen.node.controllers.kernel import kernel_controllers, kernel_watchers
-    from dozen.node.controllers.udev import UdevRulesController
+    from dozen.node.controllers.udev import udev_controllers
 
-    _add(machine, (UdevRulesController(), *kernel_controllers()))
+    _add(machine, (*udev_controllers(), *kernel_controllers()))
     _watch(machine, kernel_watchers(machine.store))
 
 

@@ -20,9 +20,6 @@ from dozen.cli.tables import moment, size, table
 if TYPE_CHECKING:
     from dozen.client.machine import Node
 
-# `ls -1 $(echo $PATH | tr ':' '\n') | wc -l` on default installs, as counted by others; nothing of ours.
-REFERENCES = (("Ubuntu Server 22.04", 2780), ("Flatcar", 2391), ("Amazon Linux 2", 1382), ("Talos Linux 1.7", 29))
-
 namespace_option = click.option(
     "--namespace",
     type=click.Choice(("system", "cri")),
@@ -136,29 +133,17 @@ async def _count_on_node(node: Node) -> tuple[int, int]:
 
 
 def _print_counts(who: str, counts: tuple[int, int]) -> None:
+    from dozen.compose.compare import REFERENCES, read_baseline
+
     names, programs = counts
     rows: list[tuple[object, ...]] = [("Dozen Linux", names, programs, who)]
-    for system, count in REFERENCES:
-        rows.append((system, count, 12 if system.startswith("Talos") else "", "published figure"))
-    if (measured := _baseline()) is not None:
-        release, packages = measured.get("release", "13"), measured.get("packages", "?")
-        words = f"minimal, systemd and containerd, {packages} packages; counted here"
-        rows.insert(-1, (f"Debian {release}", measured["listed"], "", words))
+    for system, count, unique in REFERENCES:
+        rows.append((system, count, unique or "", "published figure"))
+    if (measured := read_baseline()) is not None:
+        words = f"minimal, systemd and containerd, {measured.packages} packages; counted here"
+        rows.insert(-1, (f"Debian {measured.release}", measured.listed, "", words))
     rows.sort(key=lambda row: -int(str(row[1])))
     click.echo("\n".join(table(("SYSTEM", "NAMES ON PATH", "UNIQUE PROGRAMS", "COUNTED"), rows)))
-
-
-def _baseline() -> dict[str, Any] | None:
-    """What the benchmark counted in its Debian system on this computer, if it has run."""
-    import json
-
-    from dozen.provider.cluster import cache_folder
-
-    try:
-        found = json.loads((cache_folder(os.environ) / "baseline.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "listed" in found else None
 
 
 @command("debug")

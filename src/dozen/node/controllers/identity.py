@@ -11,31 +11,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from dozen.machinery.addresses import pack_address
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, network, secrets
+from dozen.node.configuration import parse
 from dozen.node.services.catalogue import APID_UID
 
 if TYPE_CHECKING:
     from dozen.engine.store import Store
-    from dozen.machinery.config import Config
     from dozen.machinery.pki import Keypair
     from dozen.machinery.resource import Kind
 
 API = "api"
 DIRECTORY = "/system/run/apid"
 LOOPBACK = ("127.0.0.1", "::1")
-
-
-@lru_cache(maxsize=2)
-def parse(text: str) -> Config:
-    """The active configuration, decoded; it was checked when it was taken, so this cannot fail."""
-    from dozen.machinery.config import load
-
-    return load(text)
 
 
 class CertSansController:
@@ -127,7 +119,7 @@ class CertificateIssuer:
 
 
 class IdentityFilesController:
-    """ApiCertificate → the files that apid reads. The server's certificate comes last: apid starts when it is there."""
+    """ApiCertificate → the files that apid reads. The server's certificate comes last: apid serves when it is there."""
 
     name = "api-identity-files"
     inputs = (Input(secrets.API_CERTIFICATE, API),)
@@ -183,12 +175,8 @@ def read_trust(text: str) -> Trust:
 
 
 def _is_address(text: str) -> bool:
-    import socket
-
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, text)
-        except OSError:
-            continue
-        return True
-    return False
+    try:
+        pack_address(text)
+    except ValueError:
+        return False
+    return True

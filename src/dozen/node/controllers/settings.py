@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, settings
-from dozen.node.controllers.identity import parse
+from dozen.node.configuration import parse
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config

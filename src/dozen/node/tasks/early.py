@@ -49,8 +49,8 @@ DIRECTORIES = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/udev", 
 DEVICE_LINKS = (("/proc/self/fd", "/dev/fd"), ("/proc/self/fd/0", "/dev/stdin"), ("/proc/self/fd/1", "/dev/stdout"),
                 ("/proc/self/fd/2", "/dev/stderr"))  # fmt: skip
 # Each service has a group of its own below these; Kubernetes' pods get theirs beside them.
-CGROUPS = ("init", "system", "podruntime")
-CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")
+PARENTS = ("system", "podruntime")
+CGROUPS = ("init", *PARENTS)
 
 
 async def mount_pseudo_filesystems(machine: Machine) -> None:
@@ -91,17 +91,14 @@ async def create_cgroups(machine: Machine) -> None:
     """Move PID 1 out of the root group and hand controllers down (cgroup-v2.rst, "No Internal Process Constraint")."""
     if machine.mode == "container":
         return
-    root = "/sys/fs/cgroup"
-    with open(f"{root}/cgroup.controllers") as stream:
-        available = stream.read().split()
+    from dozen.linux.cgroups import CONTROLLERS, Hierarchy
+
+    hierarchy = Hierarchy()
     for name in CGROUPS:
-        os.makedirs(f"{root}/{name}", exist_ok=True)
-    with open(f"{root}/init/cgroup.procs", "w") as stream:
-        stream.write("1")
-    wanted = " ".join(f"+{name}" for name in CONTROLLERS if name in available)
-    for group in (root, f"{root}/system", f"{root}/podruntime"):
-        with open(f"{group}/cgroup.subtree_control", "w") as stream:
-            stream.write(wanted)
+        hierarchy.create(name)
+    hierarchy.add("init", 1)
+    for name in PARENTS:
+        hierarchy.enable_controllers(name, CONTROLLERS)
 
 
 async def write_etc(machine: Machine) -> None:

@@ -22,7 +22,7 @@ from dozen.machinery.effects.block import FormatXFS, RepairXFS, WritePartitionTa
 from dozen.machinery.effects.mount import Mount
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import block, config
-from dozen.node.controllers.identity import parse
+from dozen.node.configuration import parse
 
 META, STATE, EPHEMERAL = "META", "STATE", "EPHEMERAL"
 MIB = 1 << 20
