@@ -168,6 +168,8 @@ async def boot_debian(provider: Qemu, kernel: Path, initramfs: Path, disk: Path,
 DOZEN_MARKS: Marks = {
     "kernel": re.compile(r"Linux version"),
     "system": re.compile(r"Run /init as init process"),
+    # From here on somebody listens soon. Questions asked before would hang in the emulator and reach the guest together.
+    "python": re.compile(r"phase=api start"),
 }
 
 
@@ -175,6 +177,8 @@ async def measure_dozen(machine: Machine, clock: Clock, context: Context) -> Non
     """The marks of our node: the kernel, stage 1, the first answer of the API, containerd answering, and memory."""
     console = asyncio.create_task(watch_console(machine, clock, DOZEN_MARKS, None))
     try:
+        while "python" not in clock.boot.seconds:
+            await first_of(asyncio.create_task(asyncio.sleep(LOOK_EVERY)), console)
         asking = asyncio.create_task(Question(lambda: ask_version(machine.address, context), every=0.05).answer())
         await first_of(asking, console)
         clock.mark("api")

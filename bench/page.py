@@ -14,6 +14,7 @@ Results = dict[str, Any]
 ROWS = (
     ("First kernel message, s", "seconds", "kernel"),
     ("Root file system's first program (stage 1, systemd), s", "seconds", "system"),
+    ('PID 1 ready to listen (its phase "api"), s', "seconds", "python"),
     ("First API reply, s", "seconds", "api"),
     ("Stage 1 to first API reply, s", "seconds", "stage 1 to api"),
     ("containerd ready, s", "seconds", "containerd"),

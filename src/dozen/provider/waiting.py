@@ -1,8 +1,10 @@
 """Waits for a booting machine to answer, watching for the ways in which it never will.
 
-The question is asked again and again, each time without waiting for the earlier ones: until the guest's network is up a
-connection can hang in the emulator, and one that hangs must not hide that the next would be answered. Meanwhile the
-emulator may end or the guest's kernel may die; both are said at once instead of after the deadline.
+The question is asked again and again without waiting for the earlier ones: until the guest's network is up a connection
+can hang in the emulator, and one that hangs must not hide that the next would be answered. But all that hang reach the
+guest together once its network is up, each with a TLS handshake that costs an emulated machine tenths of a second, so
+few are kept (a hundred made a boot of seven seconds one of twenty). Meanwhile the emulator may end or the guest's
+kernel may die; both are said at once instead of after the deadline.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ AnswerT = TypeVar("AnswerT")
 
 ASK_EVERY = 0.2
 ASK_SECONDS = 10.0
+MOST_PENDING = 3
+LONGEST_PAUSE = 1.0
+"""Attempts that hang at the same time, and the seconds between them once that many do: the oldest is given up for each
+new one, so each has three seconds to be answered in."""
 LOOK_EVERY = 0.5
 NOTE_EVERY = 5.0
 MOST_BOOTS = 2
@@ -39,19 +45,24 @@ class Resettable(Protocol):
 
 
 class Question(Generic[AnswerT]):
-    """Asks again every `ASK_EVERY` seconds until an attempt is answered; ``reason`` is why the last was not."""
+    """Asks again every `ASK_EVERY` seconds until an attempt is answered, less often while attempts hang; ``reason`` is
+    why the last was not."""
 
     def __init__(self, ask: Callable[[], Awaitable[AnswerT]], every: float = ASK_EVERY) -> None:
         self._ask, self._every = ask, every
         self.reason = "none was made"
 
     async def answer(self) -> AnswerT:
-        pending: set[asyncio.Task[AnswerT]] = set()
+        pending: list[asyncio.Task[AnswerT]] = []
         answered: asyncio.Task[AnswerT] | None = None
         try:
             while True:
-                pending.add(asyncio.create_task(self._attempt()))
-                done, pending = await asyncio.wait(pending, timeout=self._every, return_when=asyncio.FIRST_COMPLETED)
+                if len(pending) == MOST_PENDING:
+                    pending.pop(0).cancel()
+                pending.append(asyncio.create_task(self._attempt()))
+                pause = self._every if len(pending) < MOST_PENDING else max(self._every, LONGEST_PAUSE)
+                done, _ = await asyncio.wait(pending, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                pending = [task for task in pending if task not in done]
                 for task in done:
                     error = task.exception()
                     if error is None:
