@@ -168,7 +168,7 @@ async def boot_debian(provider: Qemu, kernel: Path, initramfs: Path, disk: Path,
 DOZEN_MARKS: Marks = {
     "kernel": re.compile(r"Linux version"),
     "system": re.compile(r"Run /init as init process"),
-    # From here on somebody listens soon. Questions asked before would hang in the emulator and reach the guest together.
+    # From here on somebody listens soon. Questions asked before would hang in the emulator and come in all at once.
     "python": re.compile(r"phase=api start"),
 }
 

@@ -10,7 +10,7 @@ from dozen.provider import waiting
 from dozen.provider.waiting import NotYetError, Question
 
 
-async def test_few_attempts_hang_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_attempts_hang_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection made before the guest's network is up hangs; a hundred such would all be served at once later."""
     monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.002)
     hanging, most, started = 0, 0, 0
@@ -28,11 +28,11 @@ async def test_few_attempts_hang_at_a_time(monkeypatch: pytest.MonkeyPatch) -> N
             hanging -= 1
         raise AssertionError("an event that nobody sets was set")
 
-    assert await Question(ask, every=0.001).answer() == "here"
+    assert asyncio.run(Question(ask, every=0.001).answer()) == "here"
     assert (most, hanging) == (waiting.MOST_PENDING, 0)
 
 
-async def test_a_refusal_is_kept_as_the_reason() -> None:
+def test_a_refusal_is_kept_as_the_reason() -> None:
     answers = iter([NotYetError("connection refused"), None])
 
     async def ask() -> str:
@@ -41,5 +41,5 @@ async def test_a_refusal_is_kept_as_the_reason() -> None:
         return "here"
 
     question = Question(ask, every=0.001)
-    assert await question.answer() == "here"
+    assert asyncio.run(question.answer()) == "here"
     assert question.reason == "connection refused"
