@@ -227,10 +227,11 @@ async def note_memory(channel: Channel, boot: Boot) -> None:
     memory = (await call(channel, "Memory")).messages[0].meminfo
     note_used(boot, {field.name: value for field, value in memory.ListFields()})
     processes = (await call(channel, "Processes")).messages[0].processes
-    for name, wanted in (("init_mib", "init"), ("apid_mib", "apid"), ("containerd_mib", "containerd")):
-        sizes = [process.resident_memory for process in processes if process.command == wanted]
-        if sizes:
-            boot.figures[name] = round(max(sizes) / 2**20)
+    # The kernel knows PID 1 and apid by one name, for they are one program.
+    for process in processes:
+        name = "init" if process.pid == 1 else process.args.partition(" ")[0].rpartition("/")[2]
+        if name in ("init", "apid", "containerd"):
+            boot.figures[f"{name}_mib"] = round(process.resident_memory / 2**20)
     boot.figures["processes"] = sum(1 for process in processes if process.virtual_memory)
 
 
