@@ -32,23 +32,23 @@ class TimeSync(msgspec.Struct, frozen=True, array_like=True):
 
 def hostname(config: Config) -> str:
     """The static host name, empty when it is to come from elsewhere."""
-    document = _find(config, "HostnameConfig")
+    document = find_document(config, "HostnameConfig")
     said: str = document.hostname if document else ""
     return said or (config.machine.network.hostname if config.machine else "")
 
 
 def sysctls(config: Config) -> dict[str, str]:
-    document = _find(config, "SysctlConfig")
+    document = find_document(config, "SysctlConfig")
     return {**(config.machine.sysctls if config.machine else {}), **(document.params if document else {})}
 
 
 def sysfs(config: Config) -> dict[str, str]:
-    document = _find(config, "SysfsConfig")
+    document = find_document(config, "SysfsConfig")
     return {**(config.machine.sysfs if config.machine else {}), **(document.params if document else {})}
 
 
 def environment(config: Config) -> dict[str, str]:
-    document = _find(config, "EnvironmentConfig")
+    document = find_document(config, "EnvironmentConfig")
     return {**(config.machine.env if config.machine else {}), **(document.variables if document else {})}
 
 
@@ -61,19 +61,19 @@ def kernel_modules(config: Config) -> Modules:
 
 
 def udev_rules(config: Config) -> tuple[str, ...]:
-    document = _find(config, "UdevRulesConfig")
+    document = find_document(config, "UdevRulesConfig")
     return (*(config.machine.udev.rules if config.machine else ()), *(document.rules if document else ()))
 
 
 def nameservers(config: Config) -> tuple[str, ...]:
-    document = _find(config, "ResolverConfig")
+    document = find_document(config, "ResolverConfig")
     if document and document.nameservers:
         return tuple(each.address for each in document.nameservers)
     return config.machine.network.nameservers if config.machine else ()
 
 
 def search_domains(config: Config) -> tuple[str, ...]:
-    document = _find(config, "ResolverConfig")
+    document = find_document(config, "ResolverConfig")
     if document and document.search_domains:
         domains: tuple[str, ...] = document.search_domains.domains
         return domains
@@ -90,7 +90,7 @@ def extra_hosts(config: Config) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def time_sync(config: Config) -> TimeSync:
-    document = _find(config, "TimeSyncConfig")
+    document = find_document(config, "TimeSyncConfig")
     if document:
         servers = document.ntp.servers if document.ntp else ()
         return TimeSync(document.enabled is not False, servers, document.boot_timeout)
@@ -117,15 +117,20 @@ def accepted_cas(config: Config) -> tuple[str, ...]:
 
 
 def cluster_name(config: Config) -> str:
-    document = _find(config, "KubeClusterConfig")
+    document = find_document(config, "KubeClusterConfig")
     return (document.cluster_name if document else "") or (config.cluster.cluster_name if config.cluster else "")
 
 
 def cluster_endpoint(config: Config) -> str:
-    document = _find(config, "KubeClusterConfig")
+    document = find_document(config, "KubeClusterConfig")
     return (document.endpoint if document else "") or (config.cluster.control_plane.endpoint if config.cluster else "")
 
 
-def _find(config: Config, kind: str) -> Any:
+def find_document(config: Config, kind: str) -> Any:
     """The document of a kind, found without importing its model when it is not there."""
     return next((part.model for part in config.parts if part.kind == kind), None)
+
+
+def find_documents(config: Config, kind: str) -> list[Any]:
+    """All documents of a kind that may be there more than once."""
+    return [part.model for part in config.parts if part.kind == kind]
