@@ -123,16 +123,14 @@ class _Reader:
         self.main = self.walk.decode(V1Alpha1, node)
 
     def _read_part(self, node: MapNode) -> None:
-        from dozen.machinery.config.documents import KINDS, model_of
+        from dozen.machinery.config.documents import model_of
 
         kind, version = _text_of(node, "kind"), _text_of(node, "apiVersion")
         if version != API_VERSION:
             line = node.keys.get("apiVersion", node.line)
             self.walk.flaw("apiVersion", line, f'expected "{API_VERSION}", found "{version}"')
-        if kind not in KINDS:
-            what = f'unknown kind "{kind}"{suggest(kind, tuple(KINDS))}' if kind else "is required"
-            known = "" if "did you mean" in what else f"; known kinds: {', '.join(sorted(KINDS))}"
-            self.walk.flaw("kind", node.keys.get("kind", node.line), what + known)
+        if (problem := kind_problem(node)) is not None:
+            self.walk.problems.append(problem)
             return
         name = _text_of(node, "name")
         self._refuse_twin(kind, name, node)
@@ -144,6 +142,18 @@ class _Reader:
             if (part.kind, part.name) == (kind, name):
                 what = f'{kind} "{name}"' if name else kind
                 self.walk.flaw("", node.line, f"there is a second {what}; the first is on line {part.node.line}")
+
+
+def kind_problem(node: MapNode) -> Problem | None:
+    """What is wrong with a document's kind, if anything is."""
+    from dozen.machinery.config.documents import KINDS
+
+    kind = _text_of(node, "kind")
+    if kind in KINDS:
+        return None
+    what = f'unknown kind "{kind}"{suggest(kind, tuple(KINDS))}' if kind else "is required"
+    known = "" if "did you mean" in what else f"; known kinds: {', '.join(sorted(KINDS))}"
+    return Problem("kind", node.keys.get("kind", node.line), what + known)
 
 
 def _text_of(node: MapNode, key: str) -> str:

@@ -36,6 +36,7 @@ __all__ = [
     "YamlError",
     "dump",
     "dump_documents",
+    "dump_nodes",
     "load",
     "load_documents",
     "plain",
@@ -68,3 +69,10 @@ def dump(value: Any) -> str:
 def dump_documents(values: Sequence[Any]) -> str:
     """Several documents in one text."""
     return "---\n".join(dump(value) for value in values)
+
+
+def dump_nodes(nodes: Sequence[Node]) -> str:
+    """Documents that were read, as text again; scalars as they were written."""
+    from dozen.machinery.yaml.writer import dump_node
+
+    return "---\n".join(dump_node(node) for node in nodes)

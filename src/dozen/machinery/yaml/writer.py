@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dozen.machinery.yaml.tree import BOOLS, NULLS, plain_value
+from dozen.machinery.yaml.tree import BOOLS, NULLS, MapNode, Node, Scalar, SeqNode, plain_value
 
 
 def dump(value: Any) -> str:
@@ -13,6 +13,35 @@ def dump(value: Any) -> str:
     lines: list[str] = []
     _write(value, "", "", lines)
     return "\n".join(lines) + "\n"
+
+
+class Verbatim(str):
+    """A scalar that is to be written as it is: it was read without quotes, and its type is for the reader to say."""
+
+    __slots__ = ()
+
+
+def dump_node(node: Node) -> str:
+    """A tree as YAML text; what was plain stays plain, so that ``0o644`` and ``1.10`` are not turned into numbers."""
+    return dump(_data(node))
+
+
+def _data(node: Node) -> Any:
+    if isinstance(node, MapNode):
+        return {key: _data(value) for key, value in node.items.items()}
+    if isinstance(node, SeqNode):
+        return [_data(value) for value in node.items]
+    assert isinstance(node, Scalar)
+    if not node.plain:
+        return node.text
+    if node.text in NULLS:
+        return None
+    return Verbatim(node.text) if _stays_plain(node.text) else node.text
+
+
+def _stays_plain(text: str) -> bool:
+    odd = text[0] in _SPECIAL_FIRST - frozenset("-?:") or text.startswith(("---", "..."))
+    return text.isprintable() and not odd and ": " not in text
 
 
 def _write(value: Any, lead: str, indent: str, lines: list[str]) -> None:
@@ -51,6 +80,8 @@ def _scalar_text(value: Any, indent: str) -> str:
         return str(int(value))
     if isinstance(value, float):
         return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value), repr(value))
+    if isinstance(value, Verbatim):
+        return str(value)
     if isinstance(value, Mapping):
         return "{}"
     if isinstance(value, (list, tuple)):
