@@ -25,7 +25,15 @@ HERE = Path(__file__).parent
 
 # Who may: patterns of test files. Connections are to sockets of the test's own.
 PROGRAMS = ("provider/test_accelerator.py", "cli/test_offline.py", "linux/test_gpt.py")
-SOCKETS = ("rpc/*", "client/*", "cli/*", "node/test_apid*", "provider/test_qemu.py", "linux/test_files.py")
+SOCKETS = (
+    "rpc/*",
+    "client/*",
+    "cli/*",
+    "node/test_apid*",
+    "provider/test_qemu.py",
+    "provider/test_balancer.py",
+    "linux/test_files.py",
+)
 SLEEP = ("provider/test_accelerator.py",)
 
 GUARDED: tuple[tuple[Any, str, tuple[str, ...], str], ...] = (

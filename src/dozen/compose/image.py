@@ -43,6 +43,7 @@ class Image(msgspec.Struct, frozen=True):
     binaries: int
     names: int
     files: int
+    images: Artefact | None = None
     directory: str = ""
 
     def path(self, artefact: Artefact) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dozen.compose.errors import ComposeError
-from dozen.compose.image import read_image
+from dozen.compose.image import Artefact, read_image
 
 
 class ProviderError(Exception):
@@ -88,7 +88,8 @@ def reported(name: str, report: Report) -> Iterator[OpenStep]:
 @dataclass(frozen=True, slots=True)
 class BootImage:
     """The files that a machine starts from. ``identity`` changes whenever any of them does: a machine that was made
-    from another one is out of date. ``tree`` is the root file system as files, for a node without a machine."""
+    from another one is out of date. ``tree`` is the root file system as files, for a node without a machine; ``images``
+    is the disk with the container images that a node starts Kubernetes from, None when there is none."""
 
     kernel: Path
     initramfs: Path
@@ -96,6 +97,7 @@ class BootImage:
     cmdline: str
     identity: str
     tree: Path | None = None
+    images: Path | None = None
 
     @classmethod
     def load(cls, folder: Path) -> BootImage:
@@ -106,10 +108,13 @@ class BootImage:
             raise ProviderError(str(error)) from error
         if not image.is_whole():
             raise ProviderError(f"the image in {folder} is not complete", "build it again with `make image`")
-        parts = (image.vmlinux, image.initramfs, image.rootfs)
+        parts: tuple[Artefact, ...] = (image.vmlinux, image.initramfs, image.rootfs)
         kernel, initramfs, rootfs = (image.path(part).resolve() for part in parts)
+        if cached := image.images:
+            parts = (*parts, cached)
         identity = hashlib.sha256(" ".join([image.cmdline, *(part.sha256 for part in parts)]).encode())
-        return cls(kernel, initramfs, rootfs, image.cmdline, identity.hexdigest()[:16], image.tree.resolve())
+        images = image.path(cached).resolve() if cached else None
+        return cls(kernel, initramfs, rootfs, image.cmdline, identity.hexdigest()[:16], image.tree.resolve(), images)
 
 
 class Network(StrEnum):
@@ -121,10 +126,21 @@ class Network(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Plug:
+    """A place in a cluster's network (`dozen.provider.network`). ``folder`` holds the network's sockets; ``port`` is
+    where, on this computer's loopback, the network leads to the machine's API."""
+
+    folder: Path
+    name: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class MachineSpec:
     """What to make a machine from. Sizes in MiB; ``config`` is the machine configuration's text, or None for none.
 
-    ``disk_mib`` of 0 means no data disk.
+    ``disk_mib`` of 0 means no data disk. ``plug`` puts the machine's card into a cluster's network; ``network`` then
+    says nothing.
     ``arguments`` go to the kernel behind the image's own, ``disks`` are more disk images as serial number → file.
     ``throwaway``: what is written to any disk is forgotten when the machine ends.
     """
@@ -136,6 +152,7 @@ class MachineSpec:
     memory_mib: int = 2048
     disk_mib: int = 8192
     network: Network = Network.USER
+    plug: Plug | None = None
     arguments: tuple[str, ...] = ()
     disks: dict[str, Path] = field(default_factory=dict)
     throwaway: bool = False

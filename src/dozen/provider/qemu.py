@@ -27,6 +27,7 @@ import subprocess
 import uuid
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -118,7 +119,9 @@ def prepare(spec: MachineSpec, folder: Path) -> Record:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     record = read_record(folder) or Record(spec.name, str(uuid.uuid4()), make_mac(), 0)
     record.image = spec.image.identity
-    if not record.port or not port_is_free(record.port):
+    if spec.plug:
+        record.port = spec.plug.port
+    elif not record.port or not port_is_free(record.port):
         record.port = find_port()
     write_record(record, folder)
     write_private(folder / "smbios", encode_config(spec.config) if spec.config is not None else b"")
@@ -176,33 +179,53 @@ def launch(program: str, spec: MachineSpec, record: Record, folder: Path, chosen
 
     Another program can take the port between its choice and QEMU's use of it; then another port is tried.
     """
-    for _ in range(3):
-        command = [program, *chosen.arguments, *machine_arguments(spec, record, folder)]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=LAUNCH_SECONDS,
-                check=False,
-                text=True,
-                errors="replace",
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ProviderError(f"QEMU did not make the machine within {LAUNCH_SECONDS} s") from error
-        if done.returncode == 0:
-            return int((folder / "qemu.pid").read_text())
-        if "host forwarding" not in done.stdout:
-            break
-        record.port = find_port()
-        write_record(record, folder)
+    with open_folder(spec.plug.folder if spec.plug else folder) as sockets:
+        for _ in range(3):
+            command = [program, *chosen.arguments, *machine_arguments(spec, record, folder, sockets)]
+            done = run_qemu(command, folder, sockets)
+            if done.returncode == 0:
+                return int((folder / "qemu.pid").read_text())
+            if "host forwarding" not in done.stdout:
+                break
+            record.port = find_port()
+            write_record(record, folder)
     raise ProviderError(f"QEMU could not make the machine (exit code {done.returncode})", detail=done.stdout.strip())
 
 
-def machine_arguments(spec: MachineSpec, record: Record, folder: Path) -> list[str]:
-    """QEMU's command line but for the accelerator; relative names are in the machine's folder."""
+@contextmanager
+def open_folder(folder: Path) -> Iterator[int]:
+    """A descriptor by which QEMU finds sockets: their paths may have 107 bytes, and a home folder may be deep."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def run_qemu(command: list[str], folder: Path, sockets: int) -> subprocess.CompletedProcess[str]:
+    """Runs QEMU until it has detached itself or failed. Raises ProviderError when it does neither."""
+    try:
+        return subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(sockets,),
+            timeout=LAUNCH_SECONDS,
+            check=False,
+            text=True,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProviderError(f"QEMU did not start within {LAUNCH_SECONDS} s") from error
+
+
+def machine_arguments(spec: MachineSpec, record: Record, folder: Path, sockets: int = 0) -> list[str]:
+    """QEMU's command line but for the accelerator; relative names are in the machine's folder.
+
+    ``sockets`` is the descriptor of the folder that holds the sockets of the machine's network, if it has a plug.
+    """
     image = spec.image
     return [
         *("-name", spec.name, "-machine", "q35", "-smp", str(spec.cpus), "-m", str(spec.memory_mib)),
@@ -213,7 +236,7 @@ def machine_arguments(spec: MachineSpec, record: Record, folder: Path) -> list[s
         *("-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=entropy"),
         *boot_arguments(image, spec.arguments),
         *(word for disk in disks_of(spec) for word in disk_arguments(*disk)),
-        *network_arguments(spec.network, record),
+        *network_arguments(spec, record, sockets),
         *(("-smbios", "type=11,path=smbios") if spec.config is not None else ()),
     ]
 
@@ -232,6 +255,8 @@ def disks_of(spec: MachineSpec) -> Iterator[tuple[str, str, str]]:
         yield "dozen-data", "disk.raw", written
     for serial, path in spec.disks.items():
         yield serial, str(path), written
+    if spec.image.images:
+        yield "dozen-images", str(spec.image.images), "readonly=on"
 
 
 def disk_arguments(serial: str, file: str, option: str) -> list[str]:
@@ -241,16 +266,27 @@ def disk_arguments(serial: str, file: str, option: str) -> list[str]:
     ]
 
 
-def network_arguments(network: Network, record: Record) -> list[str]:
+def network_arguments(spec: MachineSpec, record: Record, sockets: int) -> list[str]:
     """User-mode networking: no privilege, no interface on the host. The card's boot ROM is left out."""
-    if network is Network.NONE:
+    if spec.plug:
+        backend = cable(sockets, spec.plug.name, "guest", "router")
+    elif spec.network is Network.USER:
+        backend = f"user,id=net0,hostfwd=tcp:127.0.0.1:{record.port}-:{API_PORT}"
+    elif spec.network is Network.SILENT:
+        backend = "hubport,id=net0,hubid=0"
+    else:
         return []
-    forward = f"hostfwd=tcp:127.0.0.1:{record.port}-:{API_PORT}"
-    backend = f"user,id=net0,{forward}" if network is Network.USER else "hubport,id=net0,hubid=0"
     return [
         *("-netdev", backend),
         *("-device", f"virtio-net-pci,netdev=net0,mac={record.mac},romfile="),
     ]
+
+
+def cable(sockets: int, name: str, near: str, far: str, device: str = "net0") -> str:
+    """One end of a cable between two emulators: datagrams between two sockets, each side's own and the other's."""
+    base = f"/proc/self/fd/{sockets}/{name}"
+    ends = f"local.type=unix,local.path={base}.{near},remote.type=unix,remote.path={base}.{far}"
+    return f"dgram,id={device},{ends}"
 
 
 def escape(path: str) -> str:

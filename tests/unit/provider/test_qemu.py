@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dozen.provider.machines import BootImage, MachineSpec, Network, ProviderError
+from dozen.provider.machines import BootImage, MachineSpec, Network, Plug, ProviderError
 from dozen.provider.qemu import (
     Record,
     encode_config,
@@ -131,3 +131,20 @@ def test_only_the_process_that_names_the_pid_file_is_the_machine(tmp_path: Path,
     (tmp_path / "qemu.pid").write_text(content)
     assert running_pid(tmp_path) is None
     end_process(tmp_path)
+
+
+def test_a_plug_takes_the_place_of_a_network_of_its_own() -> None:
+    spec = replace(SPEC, plug=Plug(Path("/state/network"), "one", 41000))
+    arguments = machine_arguments(spec, RECORD, FOLDER, 7)
+    assert value(arguments, "-netdev") == (
+        "dgram,id=net0,local.type=unix,local.path=/proc/self/fd/7/one.guest"
+        ",remote.type=unix,remote.path=/proc/self/fd/7/one.router"
+    )
+    assert "hostfwd" not in " ".join(arguments)
+
+
+def test_container_images_are_the_last_disk_and_read_only() -> None:
+    spec = replace(SPEC, image=replace(IMAGE, images=Path("/i/images.img")), disks={"scratch": Path("/d.raw")})
+    drives = [text for text in machine_arguments(spec, RECORD, FOLDER) if text.startswith("if=none")]
+    assert drives[-1] == "if=none,id=dozen-images,format=raw,file=/i/images.img,readonly=on"
+    assert "images" not in " ".join(machine_arguments(SPEC, RECORD, FOLDER))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dozen.cli.session import Session, command
+from dozen.cli.session import Session, command, write_private
 from dozen.cli.tables import printable, table
 
 if TYPE_CHECKING:
@@ -30,35 +31,96 @@ def cluster() -> None:
 @click.option(
     "--image", type=click.Path(path_type=Path), default=Path("build/dev"), show_default=True, help="A composed image."
 )
-@click.option("--cpus", type=click.IntRange(1), default=2, show_default=True, help="Processors.")
-@click.option("--memory", type=click.IntRange(256), default=2048, show_default=True, help="Memory in MiB.")
+@click.option("--controlplanes", type=click.IntRange(1), default=1, show_default=True, help="Control planes.")
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Workers.")
+@click.option("--cpus", type=click.IntRange(1), default=2, show_default=True, help="Processors of each machine.")
+@click.option("--memory", type=click.IntRange(256), help="Memory in MiB; by default what the machine's role needs.")
 @click.option("--disk", type=click.IntRange(0), default=8192, show_default=True, help="Data disk in MiB; 0 for none.")
+@click.option("--kubernetes-version", default="", help="Another Kubernetes than the image's own, from a registry.")
+@click.option(
+    "--config-patch", "patches", multiple=True, metavar="YAML|@FILE", help="Change the machines' configuration."
+)
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="A machine configuration of your own.")
 @click.option("--kernel-argument", "arguments", multiple=True, help="One more argument for the kernel.")
+@click.option("--kubernetes/--no-kubernetes", default=True, help="Bring Kubernetes up, or end when machines answer.")
 def create(
     session: Session,
     name: str,
     image: Path,
+    controlplanes: int,
+    workers: int,
     cpus: int,
-    memory: int,
+    memory: int | None,
     disk: int,
+    kubernetes_version: str,
+    patches: tuple[str, ...],
     config_file: Path | None,
     arguments: tuple[str, ...],
+    kubernetes: bool,
 ) -> None:
-    """Create a cluster and wait until it answers; one that is there is brought up to date."""
+    """Create a cluster and wait until it works; one that is there is brought up to date.
+
+    Asking for more machines than a cluster has adds them. Interrupted, it goes on when it is run again.
+    """
     from dozen.provider.cluster import Clusters, Options
 
     options = Options(
+        control_planes=controlplanes,
+        workers=workers,
         cpus=cpus,
-        memory_mib=memory,
+        memory_mib=memory or 0,
         disk_mib=disk,
         arguments=arguments,
+        patches=tuple(_patch_text(patch) for patch in patches),
+        version=kubernetes_version,
+        kubernetes=kubernetes,
         config=_checked(config_file) if config_file else None,
         talosconfig=session.config_path.read_text() if config_file and session.config_path.exists() else None,
     )
     made = session.run(Clusters().create(name, image, Progress(), options))
     _remember(session, made)
     click.echo(f"{name} runs {made.version}; its context is selected in {session.config_path}")
+    if made.kubernetes:
+        click.echo(f"Kubernetes: context {_remember_kubernetes(made)} is selected in {kubeconfig_path()}")
+
+
+def _patch_text(given: str) -> str:
+    """A patch is given as it is, or as @ and a file's name."""
+    return Path(given[1:]).read_text() if given.startswith("@") else given
+
+
+def kubeconfig_path() -> Path:
+    """Kubernetes' own rule: the first file of KUBECONFIG, or the one at home."""
+    named = next((name for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name), "")
+    return Path(named) if named else Path.home() / ".kube" / "config"
+
+
+def _remember_kubernetes(made: Cluster) -> str:
+    """Put the cluster into the person's kubeconfig and select it; gives its context's name."""
+    from dozen.machinery.kubeconfig import merge, parse, render
+
+    path = kubeconfig_path()
+    known = parse(path.read_text() if path.exists() else "", str(path))
+    theirs = parse(made.kubeconfig.read_text(), str(made.kubeconfig))
+    write_private(path, render(merge(known, theirs)))
+    return str(theirs.get("current-context", ""))
+
+
+def _forget_kubernetes(text: str) -> None:
+    """Take a destroyed cluster, known by its authority, out of the person's kubeconfig."""
+    from dozen.machinery.kubeconfig import KubeconfigError, forget, parse, render, selected
+
+    path = kubeconfig_path()
+    if not path.exists():
+        return
+    try:
+        known = parse(path.read_text(), str(path))
+        left = forget(known, selected(parse(text)).ca)
+    except KubeconfigError:
+        # A file that nobody understands is nobody's to change; the cluster is gone all the same.
+        return
+    if left != known:
+        write_private(path, render(left))
 
 
 def _checked(path: Path) -> str:
@@ -104,13 +166,17 @@ def show(session: Session, name: str) -> None:
     from dozen.provider.cluster import Clusters
 
     clusters = Clusters()
-    found = [clusters.show(name)] if name else list(clusters.list())
-    rows = [
-        (each.name, each.state, each.machine.address if each.machine else "", each.folder) for each in found if each
-    ]
-    if name and not rows:
+    found = [each for each in ([clusters.show(name)] if name else clusters.list()) if each]
+    if name and not found:
         raise ClientError(f'there is no cluster "{name}"', "`dozenctl cluster show` lists what there is")
-    click.echo("\n".join(table(("NAME", "STATE", "ADDRESS", "FOLDER"), rows)))
+    rows = [
+        (each.name, node.member.name, node.member.role, node.state, node.place.address, f"127.0.0.1:{node.place.api}")
+        for each in found
+        for node in each.nodes
+    ]
+    click.echo("\n".join(table(("CLUSTER", "NODE", "ROLE", "STATE", "ADDRESS", "API"), rows)))
+    for each in found:
+        click.echo(f"{each.name}: {each.folder}" + ("" if each.nodes else " (incomplete: nothing runs)"))
 
 
 @command("destroy")
@@ -126,10 +192,13 @@ def destroy(session: Session, name: str) -> None:
         ca = parse(known.talosconfig.read_text()).select().ca if known else ""
     except (OSError, TalosconfigError):
         ca = ""
+    kubernetes = known.kubeconfig.read_text() if known and known.kubernetes else ""
     if not session.run(clusters.destroy(name, Progress())):
         click.echo(f"there is no cluster {name}")
     if ca:
         _forget(session, ca)
+    if kubernetes:
+        _forget_kubernetes(kubernetes)
 
 
 class Progress:
