@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import tarfile
+import time
+from typing import Any
 
 import pytest
 
@@ -106,3 +109,60 @@ def client_of(node: LiveNode, authority: Keypair, *roles: str) -> Channel:
     context = client_config("other", authority, roles=roles).select()
     trusting = type(context)(endpoints=context.endpoints, ca=node.context.ca, crt=context.crt, key=context.key)
     return open_channel(node.machine.address, trusting)
+
+
+def test_sockets_are_listed_with_their_holders(native: LiveNode) -> None:
+    (answer,) = native.call("Netstat", filter="LISTENING", feature={"pid": True}).messages
+    ports = {(each.localport, each.l4proto.removesuffix("6")): each for each in answer.connectrecord}
+    served = ports[50000, "tcp"]
+    assert (served.process.name, served.State.Name(served.state)) == ("init", "LISTEN")
+    (answer,) = native.call("Netstat", filter="CONNECTED", l4proto={"tcp": True, "tcp6": True}).messages
+    states = {each.State.Name(each.state) for each in answer.connectrecord if each.localport == 50000}
+    assert "ESTABLISHED" in states
+    with pytest.raises(RpcError, match="no network namespace") as caught:
+        native.call("Netstat", netns={"netns": ["absent"]})
+    assert caught.value.code == Code.NOT_FOUND
+
+
+def test_frames_are_captured_through_a_filter(native: LiveNode) -> None:
+    # "ip and tcp", as tcpdump -d has it for Ethernet: the type at 12, the protocol at 23.
+    program = [
+        (0x28, 0, 0, 12),
+        (0x15, 0, 3, 0x0800),
+        (0x30, 0, 0, 23),
+        (0x15, 0, 1, 6),
+        (0x06, 0, 0, 65535),
+        (0x06, 0, 0, 0),
+    ]
+    rules = [{"op": op, "jt": jt, "jf": jf, "k": k} for op, jt, jf, k in program]
+    # The call itself goes over the loopback interface, so there is always something to see.
+    data = native.first_bytes("PacketCapture", 200, interface="lo", bpf_filter=rules, snap_len=40)
+    magic, major, minor, _, _, keep, link = struct.unpack_from("=IHHiIII", data)
+    assert (magic, major, minor, keep, link) == (0xA1B23C4D, 2, 4, 40, 1)
+    seconds, _, kept, length = struct.unpack_from("=IIII", data, 24)
+    assert abs(seconds - time.time()) < 3600
+    assert kept == min(length, 40)
+    frame = data[40 : 40 + kept]
+    assert frame[12:14] == b"\x08\x00"
+    assert frame[23] == 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"interface": "absent"}, 'no interface "absent"'),
+        ({"interface": "lo", "bpf_filter": [{"op": 0x28, "jt": 0, "jf": 0, "k": 12}]}, "refuses the filter"),
+        ({"interface": "lo", "bpf_filter": [{"op": 1 << 20}]}, "out of range"),
+    ],
+)
+def test_a_capture_that_cannot_be_is_refused(native: LiveNode, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(RpcError, match=words) as caught:
+        native.call("PacketCapture", **fields)
+    assert caught.value.code == Code.INVALID_ARGUMENT
+
+
+def test_the_graph_of_controllers_is_told(native: LiveNode) -> None:
+    reply = native.call("/inspect.InspectService/ControllerRuntimeDependencies")
+    edges = {(edge.controller_name, edge.resource_type) for edge in reply.messages[0].edges}
+    assert ("api-cert-sans", "CertSANs.secrets.talos.dev") in edges
+    assert ("api-cert-sans", "MachineConfigs.config.talos.dev") in edges

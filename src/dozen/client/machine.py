@@ -42,6 +42,20 @@ class Node:
             self._check(reply)
             yield reply
 
+    async def sockets(self, **wanted: Any) -> list[Any]:
+        """``wanted`` are fields of machine.NetstatRequest."""
+        return list((await self.ask("Netstat", message("machine.NetstatRequest")(**wanted))).connectrecord)
+
+    async def capture(self, interface: str, *, promiscuous: bool = False, keep: int = 0) -> AsyncIterator[bytes]:
+        """Frames of an interface as a pcap file, in chunks, without end; ``keep`` bytes of each, 0 for all."""
+        request = message("machine.PacketCaptureRequest")(interface=interface, promiscuous=promiscuous, snap_len=keep)
+        async for chunk in self._chunks("PacketCapture", request):
+            yield chunk
+
+    async def dependencies(self) -> list[Any]:
+        """The ties between controllers and resources, as inspect.ControllerDependencyEdge."""
+        return list((await self.ask("/inspect.InspectService/ControllerRuntimeDependencies")).edges)
+
     async def version(self, *, timeout: float | None = None) -> Any:
         return await self.ask("Version", timeout=timeout)
 

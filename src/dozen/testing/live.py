@@ -54,6 +54,23 @@ class LiveNode:
 
         return self.portal.run(collect(), seconds + 5)
 
+    def first_bytes(self, method: str, count: int, *, seconds: float = 30.0, **fields: Any) -> bytes:
+        """At least ``count`` bytes of a machine method that streams data and never ends by itself."""
+        types = method_types(MACHINE + method)
+
+        async def collect() -> bytes:
+            data = b""
+            replies = self.channel.server_stream(
+                MACHINE + method, types.request(**fields), types.response, timeout=seconds
+            )
+            async for part in replies:
+                data += part.bytes
+                if len(data) >= count:
+                    break
+            return data
+
+        return self.portal.run(collect(), seconds + 5)
+
     def converse(self, path: str, requests: Iterable[Any], *, seconds: float = 60.0) -> list[Any]:
         """All replies of a method that takes a stream of messages, after all of ``requests`` were sent."""
         types = method_types(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
 from dozen.node.events import Events
 from dozen.node.logs import Logs
@@ -98,6 +99,10 @@ class FakeMeta:
         return self.values.pop(key, None) is not None
 
 
+async def _run_nothing(effect: object) -> None:
+    raise AssertionError(f"a stand-in does nothing to the machine, yet was told {effect!r}")
+
+
 class FakeMachine:
     """A configured machine with real logs and events; set attributes to make it something else."""
 
@@ -106,6 +111,7 @@ class FakeMachine:
         self.platform = FakePlatform()
         self.config: object | None = object()
         self.store = Store()
+        self.runtime = Runtime(self.store, _run_nothing, logging.getLogger("dozen.testing"))
         self.services = FakeServices()
         self.logs = Logs()
         self.events = Events()

@@ -16,7 +16,11 @@ from dozen.rpc.status import Code, RpcError
 from dozen.testing.fakenode import FakeNode
 
 CASES = yaml.load((Path(__file__).parents[2] / "cases" / "cli" / "commands.yaml").read_text())
-SERVICES = {"TimeCheck": "/time.TimeService/", "Time": "/time.TimeService/"}
+SERVICES = {
+    "TimeCheck": "/time.TimeService/",
+    "Time": "/time.TimeService/",
+    "ControllerRuntimeDependencies": "/inspect.InspectService/",
+}
 
 
 def path_of(method: str, arguments: list[str]) -> str:

@@ -35,6 +35,8 @@ THEMES: dict[str, dict[str, str]] = {
     "containers": {"machine.MachineService": "Containers Stats"},
     "images": {"machine.ImageService": "List Import Remove"},
     "debug": {"machine.DebugService": "ContainerRun"},
+    "network": {"machine.MachineService": "Netstat PacketCapture"},
+    "inspect": {"inspect.InspectService": "ControllerRuntimeDependencies"},
     "timeservice": {"time.TimeService": "Time TimeCheck"},
     "state": {"cosi.resource.State": "Get List Watch Create Update Destroy Teardown TeardownAndDestroy"},
 }

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from dozen.engine.runtime import Runtime
     from dozen.engine.store import Store
 
 
@@ -139,6 +140,8 @@ class Machine(Protocol):
     def config(self) -> object | None: ...
     @property
     def store(self) -> Store: ...
+    @property
+    def runtime(self) -> Runtime: ...
     @property
     def services(self) -> Services: ...
     @property
