@@ -32,6 +32,7 @@ SOCKETS = (
     "node/test_apid*",
     "provider/test_qemu.py",
     "provider/test_balancer.py",
+    "node/kubernetes/*",
     "linux/test_files.py",
 )
 SLEEP = ("provider/test_accelerator.py",)

@@ -40,6 +40,7 @@ def add_second_wave(machine: Machine) -> None:
     if managed:
         _add_block(machine)
         _add_kernel(machine)
+        _add_membership(machine)
     _add(machine, (MachineStatusController(), *time_controllers(managed)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _watch(machine, hardware_watchers(managed))
@@ -58,6 +59,13 @@ def _add_kernel(machine: Machine) -> None:
 
     _add(machine, (*udev_controllers(), *kernel_controllers()))
     _watch(machine, kernel_watchers(machine.store))
+
+
+def _add_membership(machine: Machine) -> None:
+    from dozen.node.kubernetes import membership_controllers, membership_watchers
+
+    _add(machine, tuple(membership_controllers()))
+    _watch(machine, tuple(membership_watchers(machine)))
 
 
 def _add(machine: Machine, controllers: Iterator[Controller] | tuple[Controller, ...]) -> None:

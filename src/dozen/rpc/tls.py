@@ -30,10 +30,17 @@ def server_context(certificate: bytes, key: bytes, accepted_cas: bytes | None) -
 
 
 def client_context(
-    cas: bytes | None, certificate: bytes | None = None, key: bytes | None = None, *, verify: bool = True
+    cas: bytes | None,
+    certificate: bytes | None = None,
+    key: bytes | None = None,
+    *,
+    verify: bool = True,
+    protocol: str = "h2",
 ) -> ssl.SSLContext:
-    """All PEM. ``verify`` False accepts any server (a node in maintenance has no authority to be checked against)."""
+    """All PEM. ``verify`` False accepts any server (a node in maintenance has no authority to be checked against).
+    ``protocol`` is spoken inside, in ALPN's words."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols([protocol])
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

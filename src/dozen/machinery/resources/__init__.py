@@ -30,6 +30,7 @@ THEMES = (
     "clock",
     "cluster",
     "kubernetes",
+    "manifests",
 )
 
 NAMESPACES = {
@@ -42,6 +43,7 @@ NAMESPACES = {
     "secrets": "Keys and certificates",
     "cluster": "The cluster that the node belongs to",
     "k8s": "Kubernetes on this node",
+    "controlplane": "The cluster's control plane, as far as this node is part of it",
 }
 
 

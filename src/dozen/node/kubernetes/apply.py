@@ -1,0 +1,97 @@
+"""Applies this control plane's manifests to its cluster, in order, and again whenever one of them changes.
+
+Applying is server-side and the same objects lead to the same result, so every control plane may do it, at once or one
+after another. An object that the API server refuses is reported and tried again later; it does not hold up the others,
+because a mistake in somebody's own manifest should not cost the cluster its network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from dozen.engine.backoff import delay_after
+from dozen.machinery.kubernetes.objects import identity, in_order
+from dozen.machinery.resources.manifests import MANIFEST, MANIFEST_STATUS, STATUS, ManifestStatusSpec
+from dozen.node.kubernetes.api import KubernetesApi, retrying
+from dozen.node.kubernetes.client import ApiError, Client, Unreachable
+
+if TYPE_CHECKING:
+    from dozen.engine.publisher import Publisher
+    from dozen.engine.store import Store
+    from dozen.engine.watch import Watch
+    from dozen.machinery.resources.manifests import ManifestSpec
+
+PROBLEM = "manifests"
+
+
+class Problems(Protocol):
+    """Who tells operators what is wrong; the machine does."""
+
+    def report_problem(self, id: str, text: str) -> None: ...
+    def clear_problem(self, id: str) -> None: ...
+
+
+class ManifestApplier:
+    """Manifest → the cluster; publishes ManifestStatus."""
+
+    name = "manifest-applier"
+    outputs = (MANIFEST_STATUS,)
+
+    def __init__(self, api: KubernetesApi, store: Store, problems: Problems) -> None:
+        self._api = api
+        self._store = store
+        self._problems = problems
+        self._log = logging.getLogger("dozen.manifests")
+        self._applied: dict[str, int] = {}  # id → version of the resource that the API server has taken
+
+    async def run(self, publish: Publisher) -> None:
+        with self._store.watch(MANIFEST) as changes:
+            await changes.wait()  # on a worker there are no manifests, and nothing to connect for
+            with retrying():
+                async with await self._api.connect() as client:
+                    await self._keep_applied(client, changes, publish)
+
+    async def _keep_applied(self, client: Client, changes: Watch[ManifestSpec], publish: Publisher) -> None:
+        failures = 0
+        while True:
+            changes.take()
+            errors = await self._apply_pending(client, publish)
+            failures = failures + 1 if errors else 0
+            if errors:
+                self._problems.report_problem(PROBLEM, "; ".join(errors))
+            else:
+                self._problems.clear_problem(PROBLEM)
+            try:
+                # A kind that one manifest defines and another uses takes a moment to be served: try soon.
+                await asyncio.wait_for(changes.wait(), delay_after(failures) if errors else None)
+            except TimeoutError:
+                continue
+
+    async def _apply_pending(self, client: Client, publish: Publisher) -> list[str]:
+        """Apply what is new or changed; the sentences say what was refused."""
+        present = {each.id: each for each in self._store.list(MANIFEST)}
+        self._applied = {id: version for id, version in self._applied.items() if id in present}
+        errors: list[str] = []
+        for id, resource in present.items():
+            if self._applied.get(id) == resource.metadata.version:
+                continue
+            refused = await self._apply(client, id, resource.spec)
+            errors += refused
+            if not refused:
+                self._applied[id] = resource.metadata.version
+                self._log.info("manifest=%s applied objects=%d", id, len(resource.spec.items))
+            publish.put(MANIFEST_STATUS, STATUS, ManifestStatusSpec(manifests_applied=tuple(sorted(self._applied))))
+        return errors
+
+    async def _apply(self, client: Client, id: str, manifest: ManifestSpec) -> list[str]:
+        errors = []
+        for item in in_order([dict(each.object) for each in manifest.items]):
+            try:
+                await client.apply(item)
+            except Unreachable:
+                raise  # nothing that follows would fare better
+            except ApiError as error:
+                errors.append(f"manifest {id}, {identity(item)}: {error}")
+        return errors
