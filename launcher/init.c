@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "console.h"
 #include "module.h"
 #include "seal.h"
@@ -121,7 +122,7 @@ static int report_exception(const char *name)
 static PyObject *call_main(const char *name, int argc, char **argv)
 {
 	PyObject *result = NULL;
-	PyObject *module = seal_close() == 0 ? PyImport_ImportModule("dozen.node.main") : NULL;
+	PyObject *module = bundle_install() == 0 && seal_close() == 0 ? PyImport_ImportModule("dozen.node.main") : NULL;
 	PyObject *arguments = module == NULL ? NULL : PyList_New(argc);
 	for (int i = 0; arguments != NULL && i < argc; i++) {
 		PyObject *word = PyUnicode_DecodeFSDefault(argv[i]);
@@ -140,7 +141,7 @@ static PyObject *call_main(const char *name, int argc, char **argv)
 static int run_python(const char *name, int argc, char **argv)
 {
 	const char *reason;
-	if (!seal_check(&reason))
+	if (!seal_check(&reason) || !bundle_open(&reason))
 		return give_up(reason);
 	set_environment();
 	signal(SIGPIPE, SIG_IGN); /* the isolated configuration installs no handlers; a closed socket must be an error */

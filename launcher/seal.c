@@ -2,6 +2,8 @@
 #define PY_SSIZE_T_CLEAN
 #include "seal.h"
 
+#include <marshal.h>
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -112,24 +114,40 @@ bool seal_check(const char **reason)
 	return true;
 }
 
+int seal_open(const char *path, struct stat *about, const char **fault)
+{
+	int fd = -1;
+	*fault = NULL;
+	if (!within_search_path(path))
+		*fault = "is outside of the read-only image";
+	else if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 || fstat(fd, about) != 0)
+		*fault = "cannot be opened";
+	else if (!S_ISREG(about->st_mode) || about->st_uid != 0 || !mount_is_read_only(fd))
+		*fault = "is not a file of root's on a read-only mount";
+	if (*fault == NULL)
+		return fd;
+	int error = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return -1;
+}
+
+bool seal_still_holds(int fd)
+{
+	return mount_is_read_only(fd);
+}
+
 /* An open descriptor of a file that is code of the image, or -1 with an exception set. */
 static int open_sealed(const char *path, struct stat *about)
 {
-	if (!within_search_path(path)) {
-		PyErr_Format(PyExc_ImportError, "sealed: %s is outside of the read-only image", path);
-		return -1;
-	}
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, about) != 0) {
+	const char *fault;
+	int fd = seal_open(path, about, &fault);
+	if (fd < 0 && strcmp(fault, "cannot be opened") == 0)
 		PyErr_SetFromErrnoWithFilename(PyExc_OSError, path);
-	} else if (!S_ISREG(about->st_mode) || about->st_uid != 0 || !mount_is_read_only(fd)) {
-		PyErr_Format(PyExc_ImportError, "sealed: %s is not a file of root's on a read-only mount", path);
-	} else {
-		return fd;
-	}
-	if (fd >= 0)
-		close(fd);
-	return -1;
+	else if (fd < 0)
+		PyErr_Format(PyExc_ImportError, "sealed: %s %s", path, fault);
+	return fd;
 }
 
 /* ---- The importer's only way to read: loader.get_data(path) ---- */
@@ -166,6 +184,18 @@ static PyObject *seal_read(PyObject *Py_UNUSED(module), PyObject *args)
 	if (data != NULL)
 		Py_XSETREF(bytecode, Py_NewRef(data));
 	return data;
+}
+
+PyObject *seal_unmarshal(PyObject *data)
+{
+	Py_XSETREF(bytecode, Py_NewRef(data));
+	PyObject *code = PyMarshal_ReadObjectFromString(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
+	Py_CLEAR(bytecode);
+	if (code != NULL && !PyCode_Check(code)) {
+		Py_DECREF(code);
+		return PyErr_Format(PyExc_ImportError, "sealed: a bundle holds something else than code");
+	}
+	return code;
 }
 
 static PyObject *open_code(PyObject *name, void *Py_UNUSED(unused))

@@ -9,8 +9,9 @@
  *  2. The search path is three directories, fixed at compile time. Before the interpreter starts, each of them and all
  *     their parents must be real directories (no links), owned by root, writable by nobody else, on a file system that
  *     is mounted read-only; otherwise there is no start.
- *  3. The importer reads code through seal_read() only: a regular file under the search path, owned by root, whose
- *     mount is read-only at that moment. Bytecode is unmarshalled only when it is what seal_read() just returned.
+ *  3. The importers read code through seal_read(), or from a bundle (bundle.h) that seal_open() opened: a regular file
+ *     under the search path, owned by root, whose mount is read-only at that moment. Bytecode is unmarshalled only when it
+ *     is what was just read there.
  *  4. Shared objects: dlopen() itself is replaced for the whole process (so for libpython, OpenSSL and cffi alike) and
  *     takes only files of the system's library directories on a read-only mount, or bare names, which the linker looks
  *     up in those directories.
@@ -29,12 +30,22 @@
 
 #include <Python.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #define SEALED_PATHS 3
 extern const wchar_t *const sealed_search_path[SEALED_PATHS];
 
 /* Whether the interpreter may start; when not, *reason says why in one sentence (static storage). */
 bool seal_check(const char **reason);
+
+/* An open descriptor of a file of the sealed image; otherwise -1, with the rest of a sentence about it in *fault. */
+int seal_open(const char *path, struct stat *about, const char **fault);
+
+/* Whether what was opened by it is on a read-only mount still. */
+bool seal_still_holds(int fd);
+
+/* The code object in bytes that were just read from the sealed image. NULL with an exception set. */
+PyObject *seal_unmarshal(PyObject *data);
 
 /* Before Py_InitializeFromConfig: installs the audit and open_code hooks. */
 int seal_prepare(void);

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dozen.compose import launcher, toolroot
+from dozen.compose.bundle import make_bundle
 
 HERE = Path(__file__).resolve().parent / "seal"
 NAMES = ("wrapperd", "apid", "dashboard", "poweroff", "shutdown", "stranger")
@@ -98,7 +99,8 @@ def build_tree(directory: Path) -> SealedTree:
     for name in ("__init__.py", "node/__init__.py"):
         (program / name).write_text("")
     shutil.copy2(HERE / "main.py", program / "node/main.py")
-    (program.parent / "late.py").write_text("")
+    for name in ("late.py", "later.py"):
+        (program.parent / name).write_text("")
     _compile(tools, tree)
     _leave_traps(tools, tree)
     return tree
@@ -115,6 +117,9 @@ def _compile(tools: toolroot.ToolRoot, tree: SealedTree) -> None:
     )
     for source in (tree.root / "usr/lib").rglob("*.py"):
         source.unlink()
+    _bundle(tree.root / "usr/lib/python3.13", "stdlib", keep=())
+    # One is left as a file of its own: the importer of single files is there as well.
+    _bundle(tree.root / "usr/lib/dozen", "dozen", keep=("late.pyc",))
     tools.run(
         [
             "gcc-14",
@@ -127,6 +132,14 @@ def _compile(tools: toolroot.ToolRoot, tree: SealedTree) -> None:
         ],
         binds,
     )
+
+
+def _bundle(folder: Path, name: str, keep: tuple[str, ...]) -> None:
+    files = [path for path in folder.rglob("*.pyc") if path.name not in keep]
+    modules = {path.relative_to(folder).as_posix()[:-1]: path.read_bytes() for path in files}
+    (folder / f"{name}.bundle").write_bytes(make_bundle(modules))
+    for path in files:
+        path.unlink()
 
 
 def _leave_traps(tools: toolroot.ToolRoot, tree: SealedTree) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 
 import pytest
 
@@ -151,11 +152,53 @@ def test_a_writable_or_replaced_search_path_is_refused(tree: SealedTree, before:
     assert reason in done.stderr.decode()
 
 
-def test_a_module_swapped_while_it_runs_is_refused(tree: SealedTree) -> None:
-    """The read-only check is made for each file when it is read, not only at the start."""
-    done = tree.run(["/sbin/apid", "import_after_remount"], namespaces=("--uts",))
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("late", b"/usr/lib/dozen/late.pyc is not a file of root's"),
+        ("later", b"/usr/lib/dozen/dozen.bundle is no longer on a read-only mount"),
+    ],
+)
+def test_a_module_swapped_while_it_runs_is_refused(tree: SealedTree, module: str, reason: bytes) -> None:
+    """The read-only check is made for each module when it is read, not only at the start."""
+    done = tree.run(["/sbin/apid", "import_after_remount", module], namespaces=("--uts",))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(b"refused: ImportError: sealed: /usr/lib/dozen/late.pyc is not a file of root's")
+    assert done.stdout.startswith(b"refused: ImportError: sealed: " + reason)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"DOZENPY1", "cannot be read"),
+        (b"came from elsewhere, and is long enough", "is no bundle"),
+        (struct.pack("<8sII", b"DOZENPY1", 2**31, 20) + bytes(4), "is damaged"),
+        (struct.pack("<8sIIIIII", b"DOZENPY1", 1, 34, 32, 0, 2**32 - 1, 9) + b"a\0", "is damaged"),
+        (struct.pack("<8sIIIIII", b"DOZENPY1", 1, 34, 99, 0, 32, 1) + b"a\0", "is damaged"),
+    ],
+)
+def test_a_damaged_bundle_is_refused(tree: SealedTree, content: bytes, reason: str) -> None:
+    (tree.var / "bad.bundle").write_bytes(content)
+    before = 'touch_point="$root/usr/lib/dozen/dozen.bundle"; mount --bind "$var/bad.bundle" "$touch_point"'
+    done = tree.run(["/sbin/apid", "describe"], before=f'{before}; mount -o remount,bind,ro "$touch_point"')
+    assert done.returncode == 1, done.stdout
+    assert f"/usr/lib/dozen/dozen.bundle {reason}" in done.stderr.decode()
+
+
+def test_a_bundle_from_a_writable_place_is_refused(tree: SealedTree) -> None:
+    before = 'cd "$root/usr/lib/dozen"; cp dozen.bundle "$var/"; mount --bind "$var/dozen.bundle" dozen.bundle'
+    done = tree.run(["/sbin/apid", "describe"], before=before)
+    assert done.returncode == 1, done.stdout
+    assert "dozen.bundle is not a file of root's on a read-only mount" in done.stderr.decode()
+
+
+def test_modules_of_a_bundle_know_where_they_would_lie(tree: SealedTree) -> None:
+    done = tree.run(["/sbin/apid", "show_places"])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().splitlines() == [
+        "/usr/lib/dozen/dozen/node/main.pyc",
+        "/usr/lib/python3.13/asyncio/__init__.pyc ['/usr/lib/python3.13/asyncio']",
+        "ModuleNotFoundError",
+    ]
 
 
 def test_the_language_still_works(tree: SealedTree) -> None:

@@ -34,7 +34,7 @@ from dozen.compose.lock import Lock
 from dozen.compose.manifest import Manifest, add_manifest, encode_manifest
 from dozen.compose.objects import get_object, object_path
 from dozen.compose.protos import ensure_descriptors
-from dozen.compose.python_files import add_python
+from dozen.compose.python_files import Python, add_python
 from dozen.compose.recipes import Recipes, load_recipes
 from dozen.compose.sbom import make_sbom
 from dozen.compose.tree import Entry, Tree
@@ -85,12 +85,12 @@ def compose(context: Context) -> Image:
     tools = prepare_tools(context)
     sources = gather_sources(context, tools)
     wheels = obtain_wheels(context.recipes.root / "python" / "node.txt", context.console)
-    tree, kernel, modules = make_tree(context, sources, wheels, tools)
+    tree, kernel, python = make_tree(context, sources, wheels, tools)
     check_budget(tree, read_start)
     manifest = add_manifest(tree, context.lock)
     (context.out / FILE).unlink(missing_ok=True)
     lay_out(tree, context.out / "rootfs")
-    judge_imports(context, failing_imports(modules, python_contents(tree), context.out / "rootfs", tools))
+    judge_imports(context, failing_imports(python.own, python_contents(tree), context.out / "rootfs", tools))
     write_root(context, tree, tools)
     write_boot_files(context, kernel)
     write_papers(context, manifest, wheels)
@@ -152,20 +152,20 @@ def gather_sources(context: Context, tools: toolroot.ToolRoot) -> Sources:
 
 def make_tree(
     context: Context, sources: Sources, wheels: list[Wheel], tools: toolroot.ToolRoot
-) -> tuple[Tree, Kernel, dict[str, bytes]]:
-    """Everything that goes into the root file system, except the manifest about it; and our modules' sources."""
+) -> tuple[Tree, Kernel, Python]:
+    """Everything that goes into the root file system, except the manifest about it."""
     tree = Tree()
     for recipe in context.recipes.all:
         add_recipe(tree, recipe, sources)
     kernel = add_kernel(tree, sources, tools)
-    modules = add_python(tree, sources, wheels, tools)
+    python = add_python(tree, sources, wheels, tools)
     add_libraries(tree, sources)
     add_licences(tree, sources, wheels)
-    return tree, kernel, modules
+    return tree, kernel, python
 
 
 def python_contents(tree: Tree) -> dict[str, str]:
-    return {path: entry.sha256 for path, entry in tree.entries.items() if path.endswith((".pyc", ".so"))}
+    return {path: entry.sha256 for path, entry in tree.entries.items() if path.endswith((".bundle", ".so"))}
 
 
 def judge_imports(context: Context, problems: list[str]) -> None:

@@ -21,7 +21,7 @@ PATHS = ("/usr/lib/dozen", "/usr/lib/python3.13", "/usr/lib/python3.13/lib-dynlo
 
 # The launcher's built-in module is stood in for: only its presence matters here.
 TRIER = """
-import json, sys, types
+import json, marshal, os, struct, sys, types
 root, paths, wanted = json.load(sys.stdin)
 import importlib
 sys.path[:] = [root + path for path in paths]
@@ -32,6 +32,37 @@ class Stand(types.ModuleType):
             raise AttributeError(name)
         return type(name, (), {})
 sys.modules["_dozen"] = Stand("_dozen")
+from importlib.machinery import ModuleSpec
+class Bundles:
+    # What launcher/bundle.c does.
+    def __init__(self):
+        self.known = {}
+        for folder in paths[:2]:
+            for name in os.listdir(root + folder):
+                if name.endswith(".bundle"):
+                    self.add(root + folder, open(f"{root}{folder}/{name}", "rb").read())
+    def add(self, folder, data):
+        for number in range(struct.unpack_from("<I", data, 8)[0]):
+            name, package, code, size = struct.unpack_from("<IIII", data, 16 + 16 * number)
+            name = data[name : data.index(0, name)].decode()
+            self.known[name] = (f"{folder}/{name.replace('.', '/')}", package, data[code : code + size])
+    def find_spec(self, name, path=None, target=None):
+        if name not in self.known:
+            return None
+        place, package, _ = self.known[name]
+        file = f"{place}/__init__.pyc" if package else f"{place}.pyc"
+        spec = ModuleSpec(name, self, origin=file, is_package=bool(package))
+        spec.has_location = True
+        if package:
+            spec.submodule_search_locations = [place]
+        return spec
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        code = self.known[module.__spec__.name][2]
+        if code:
+            exec(marshal.loads(code), module.__dict__)
+sys.meta_path.insert(0, Bundles())
 failed = []
 for user, module, name in wanted:
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +10,11 @@ from typing import NamedTuple
 import msgspec
 
 from dozen import __version__
+from dozen.compose.bundle import make_bundle
 from dozen.compose.bytecode import Source, compile_all
 from dozen.compose.contents import Sources, file_entry
 from dozen.compose.errors import RecipeError
-from dozen.compose.objects import get_object, object_path
+from dozen.compose.objects import get_object, object_path, put_object
 from dozen.compose.recipes import Own, Recipe, Site, Stdlib
 from dozen.compose.strip import strip_all
 from dozen.compose.toolroot import ToolRoot
@@ -26,16 +27,23 @@ SITE = "/usr/lib/dozen"
 LIBRARY = "usr/lib/python3.13/"
 
 
+class Python(NamedTuple):
+    """The node's Python: sources of our own modules by name, and the bundles, path → object."""
+
+    own: dict[str, bytes]
+    bundles: dict[str, str]
+
+
 class Item(NamedTuple):
-    """A file with the path that it would have as it is; ``.py`` becomes ``.pyc``."""
+    """A file with the path that it would have as it is; what ends in ``.py`` becomes part of a bundle."""
 
     path: str
     file: PackageFile
     why: Why
 
 
-def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: ToolRoot) -> dict[str, bytes]:
-    """Everything below /usr/lib/python3.13 and /usr/lib/dozen. Returns the sources of our own modules, by name."""
+def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: ToolRoot) -> Python:
+    """Everything below /usr/lib/python3.13 and /usr/lib/dozen."""
     items: list[Item] = []
     for recipe in sources.recipes.all:
         if recipe.stdlib:
@@ -47,17 +55,31 @@ def add_python(tree: Tree, sources: Sources, wheels: list[Wheel], toolroot: Tool
     modules = [item for item in items if item.path.endswith(".py")]
     bare = strip_all([item.file.sha256 for item in items if item.path.startswith(SITE) and item.file.elf], toolroot)
     compiled = compile_all([Source(item.path, item.file.sha256) for item in modules], toolroot)
+    bundles = add_bundles(tree, modules, compiled)
     for item in items:
-        made = compiled.get(item.path)
-        if made is None:
+        if item.path not in compiled:
             sha256 = bare.get(item.file.sha256, item.file.sha256)
             file = msgspec.structs.replace(item.file, sha256=sha256, size=object_path(sha256).stat().st_size)
             tree.add(file_entry(item.path, file, item.why))
-        else:
-            size = object_path(made).stat().st_size
-            tree.add(Entry(f"{item.path}c", "file", 0o644, item.why, size, made))
     own = {item.path: item.file.sha256 for item in modules if item.path.startswith(f"{SITE}/dozen/")}
-    return {dotted_name(path): get_object(sha256) for path, sha256 in own.items()}
+    return Python({dotted_name(path): get_object(sha256) for path, sha256 in own.items()}, bundles)
+
+
+def add_bundles(tree: Tree, modules: list[Item], compiled: Mapping[str, str]) -> dict[str, str]:
+    """One bundle for the modules of each package (`dozen.compose.bundle`). Gives path → object."""
+    groups: dict[tuple[str, Why], list[Item]] = {}
+    for item in modules:
+        groups.setdefault((SITE if item.path.startswith(f"{SITE}/") else STDLIB, item.why), []).append(item)
+    made = {}
+    for (directory, why), group in groups.items():
+        code = {item.path.removeprefix(f"{directory}/"): get_object(compiled[item.path]) for item in group}
+        data = make_bundle(code)
+        reason = f"{why.reason} Compiled, in one file: {len(code)} modules."
+        path = f"{directory}/{why.package or why.recipe}.bundle"
+        made[path] = put_object(data)
+        whole = msgspec.structs.replace(why, reason=reason)
+        tree.add(Entry(path, "file", 0o644, whole, len(data), made[path]))
+    return made
 
 
 def dotted_name(path: str) -> str:
@@ -107,7 +129,12 @@ def own_items(recipe: Recipe, own: Own, project: Path) -> Iterator[Item]:
     root = project / "src" / "dozen"
     why = Why(recipe.name, own.reason, "dozen", __version__, recipe.licence)
     paths = [root / "__init__.py", *(path for room in own.rooms for path in sorted((root / room).rglob("*.py")))]
+    left_out = {root / name for name in own.excluding}
+    if stray := left_out.difference(paths):
+        raise RecipeError(f"recipes/{recipe.name}: own.excluding names {min(stray)}, which is not there; remove it")
     for path in paths:
+        if path in left_out:
+            continue
         name = path.relative_to(root.parent).as_posix()
         yield Item(f"{SITE}/{name}", read_file(name, path.read_bytes()), why)
     for name, reason in own.data.items():

@@ -107,10 +107,14 @@ class Site(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Own(Struct, frozen=True, forbid_unknown_fields=True):
-    """The project's own Python on the node: rooms of ``src/dozen`` and files beside their modules."""
+    """The project's own Python on the node: rooms of ``src/dozen`` and files beside their modules.
+
+    ``excluding``: modules of these rooms that only the build machine and clients use; path → why.
+    """
 
     rooms: tuple[str, ...]
     reason: str
+    excluding: dict[str, str] = {}
     data: dict[str, str] = {}
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from dozen.machinery import der, x509
 
@@ -260,14 +260,18 @@ def _chosen() -> Primitive:
 
 
 class _Library:
-    """Ed25519 by `cryptography`, imported when first needed."""
+    """Ed25519 by `cryptography`, imported when first needed. A node has no such library and says `use`."""
 
     def public_key(self, seed: bytes) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        return bytes(_library_key(seed).public_key().public_bytes_raw())
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        return bytes(_library_key(seed).sign(message))
 
-        return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+def _library_key(seed: bytes) -> Any:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError:
+        raise PkiError("nothing here signs with Ed25519: call use() first, or install cryptography") from None
+    return Ed25519PrivateKey.from_private_bytes(seed)

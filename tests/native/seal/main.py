@@ -194,7 +194,10 @@ def show_status(argv):
     for path in argv:
         with open(path) as stream:
             print(stream.read(), end="")
-    print("descriptors", sorted(int(name) for name in os.listdir("/proc/self/fd"))[:-1])
+    # The importer's own were not inherited.
+    numbers = [number for number in range(64) if os.path.lexists(f"/proc/self/fd/{number}")]
+    inherited = [number for number in numbers if not os.readlink(f"/proc/self/fd/{number}").endswith(".bundle")]
+    print("descriptors", inherited)
     return 0
 
 
@@ -229,12 +232,24 @@ def use_system_calls(_argv):
     return 0
 
 
-def import_after_remount(_argv):
+def show_places(_argv):
+    import asyncio
+
+    print(__file__)
+    print(asyncio.__file__, asyncio.__path__)
+    try:
+        import asyncio.nothing
+    except ImportError as error:
+        print(type(error).__name__)
+    return 0
+
+
+def import_after_remount(argv):
     import _dozen
 
     # MS_REMOUNT | MS_BIND, without MS_RDONLY
     _dozen.mount(None, "/", None, 32 | 4096)
-    return attempt(lambda: __import__("late"))
+    return attempt(lambda: __import__(argv[0]))
 
 
 def exit_with(argv):
