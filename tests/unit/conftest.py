@@ -34,6 +34,7 @@ SOCKETS = (
     "provider/test_balancer.py",
     "node/kubernetes/*",
     "linux/test_files.py",
+    "linux/test_fetch.py",
 )
 SLEEP = ("provider/test_accelerator.py",)
 

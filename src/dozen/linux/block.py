@@ -73,7 +73,8 @@ async def _format(effect: FormatXFS, run_program: RunProgram, outcomes: Outcomes
     try:
         await asyncio.to_thread(_check_content, effect.device, effect.over)
         # -f: an interrupted attempt looks like a file system to mkfs.
-        command = [MKFS, "-q", "-f", "-L", effect.label, effect.device]
+        small = ("--unsupported",) if effect.small else ()
+        command = [MKFS, "-q", "-f", *small, "-L", effect.label, effect.device]
         code, printed = await run_program(command, FORMAT_TIMEOUT)
         message = "" if code == 0 else f"mkfs.xfs ended with {code}: {_last_line(printed)}"
     except OSError as error:  # TimeoutError is one

@@ -20,6 +20,7 @@ from dozen.engine.store import Store
 from dozen.linux import meta as meta_store
 from dozen.machinery.resources import block
 from dozen.machinery.resources import runtime as kinds
+from dozen.node.configuration import Configurations
 from dozen.node.events import Events
 from dozen.node.logs import Logs
 from dozen.node.process import Confinement, Process, Reaper
@@ -80,6 +81,7 @@ class Machine:
         self.platform = PlatformInfo("container" if mode == "container" else "metal", mode)
         self.version = VersionInfo(f"v{__version__}", "", "", "linux", _go_arch(platform.machine()))
         self.config: Config | None = None
+        self.configuration = Configurations(self)
         self.log = logging.getLogger("dozen")
         self.reaper = reaper
         self.logs = Logs()
@@ -105,6 +107,11 @@ class Machine:
     async def ending(self) -> Ending:
         """Until somebody asks for the end."""
         return await asyncio.shield(self._ending)
+
+    @property
+    def maintenance(self) -> bool:
+        """Whether the machine waits for a configuration that says what it is to be."""
+        return self.config is None or not self.config.is_complete
 
     @property
     def var_is_ready(self) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
+from dozen.node.configuration import Applied, Refusal
 from dozen.node.events import Events
 from dozen.node.logs import Logs
 from dozen.node.services.supervisor import ServiceError
@@ -103,6 +104,20 @@ async def _run_nothing(effect: object) -> None:
     raise AssertionError(f"a stand-in does nothing to the machine, yet was told {effect!r}")
 
 
+class FakeConfigurations:
+    """Remembers what was applied; ``refusal`` is raised instead when it is set."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, bool, float]] = []
+        self.refusal: Refusal | None = None
+
+    async def apply(self, text: str, mode: str, *, dry_run: bool = False, seconds: float = 60.0) -> Applied:
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append((text, mode, dry_run, seconds))
+        return Applied("NO_REBOOT", "done", ("careful",))
+
+
 class FakeMachine:
     """A configured machine with real logs and events; set attributes to make it something else."""
 
@@ -117,7 +132,12 @@ class FakeMachine:
         self.events = Events()
         self.meta = FakeMeta()
         self.log = logging.getLogger("dozen.testing")
+        self.configuration = FakeConfigurations()
         self.endings: list[tuple[str, str, bool]] = []
+
+    @property
+    def maintenance(self) -> bool:
+        return self.config is None
 
     def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
         self.endings.append((kind, actor_id, force))

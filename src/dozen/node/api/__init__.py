@@ -31,6 +31,7 @@ THEMES: dict[str, dict[str, str]] = {
     "files": {"machine.MachineService": "List DiskUsage Read Copy"},
     "services": {"machine.MachineService": "ServiceList ServiceStart ServiceStop ServiceRestart"},
     "logs": {"machine.MachineService": "Logs LogsContainers Dmesg Events"},
+    "configuration": {"machine.MachineService": "ApplyConfiguration GenerateClientConfiguration"},
     "lifecycle": {"machine.MachineService": "Reboot Shutdown MetaWrite MetaDelete"},
     "containers": {"machine.MachineService": "Containers Stats"},
     "images": {"machine.ImageService": "List Import Remove"},
@@ -70,7 +71,7 @@ def build_router(machine: Machine) -> Callable[[ServerCall], Awaitable[None]]:
     registered: set[str] = set()
 
     async def answer(call: ServerCall) -> None:
-        check_access(call, maintenance=machine.config is None)
+        check_access(call, maintenance=machine.maintenance)
         theme = themes.get(call.path)
         if theme is None:
             from dozen.node.api.absent import explain

@@ -5,7 +5,6 @@ from __future__ import annotations
 _ETCD = "this node runs no etcd"
 _KUBERNETES = "this node runs no Kubernetes yet"
 _INSTALL = "this system cannot be installed to a disk or upgraded in place yet"
-_CONFIGURATION = "the configuration is given when the machine is started and cannot be changed over the API yet"
 
 # Whole services first; a method's own reason goes before its service's.
 _SERVICES = {
@@ -18,9 +17,7 @@ _SERVICES = {
     "signerapi.SignerService": "signing for secure boot is a service of whoever builds images, not of a node",
 }
 _METHODS = {
-    "ApplyConfiguration": _CONFIGURATION,
     "Bootstrap": _ETCD,
-    "GenerateClientConfiguration": "this node does not hold the key of the machine authority for clients",
     "ImageList": "use machine.ImageService/List",
     "ImagePull": "images cannot be pulled yet: import one with machine.ImageService/Import",
     "Kubeconfig": _KUBERNETES,

@@ -129,8 +129,25 @@ class Meta(Protocol):
     async def delete(self, key: int) -> bool: ...
 
 
+class Applied(Protocol):
+    """What came of applying a configuration."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def details(self) -> str: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+
+class Configurations(Protocol):
+    """The machine's configurations. When ``apply`` raises `dozen.node.configuration.Refusal`, nothing has changed."""
+
+    async def apply(self, text: str, mode: str, *, dry_run: bool = False, seconds: float = 60.0) -> Applied: ...
+
+
 class Machine(Protocol):
-    """The node. ``config`` is None until the machine has one."""
+    """The node. ``config`` is None until the machine has one; in maintenance it has none that is complete."""
 
     @property
     def version(self) -> VersionInfo: ...
@@ -138,6 +155,10 @@ class Machine(Protocol):
     def platform(self) -> PlatformInfo: ...
     @property
     def config(self) -> object | None: ...
+    @property
+    def configuration(self) -> Configurations: ...
+    @property
+    def maintenance(self) -> bool: ...
     @property
     def store(self) -> Store: ...
     @property

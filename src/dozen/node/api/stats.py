@@ -59,7 +59,7 @@ def describe_version(machine: Machine) -> Any:
         },
         "platform": {"name": place.name, "mode": place.mode},
     }
-    if machine.config is not None:
+    if not machine.maintenance:
         values["features"] = {"rbac": True}
     return message("machine.VersionResponse")(messages=[values])
 

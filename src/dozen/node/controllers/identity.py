@@ -9,6 +9,7 @@ what it needs as files.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -90,8 +91,7 @@ class CertificateIssuer:
         lifetime = pki.NODE_LIFETIME
         while True:
             sans = await self._store.wait_for(secrets.CERT_SAN, API, lambda _: True)
-            active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
-            trust = read_trust(active.spec.text) if active is not None else MAINTENANCE
+            trust = self._trust()
             issuer = trust.issuer or own or pki.new_ca()
             if trust.issuer is None:
                 own = issuer
@@ -102,20 +102,30 @@ class CertificateIssuer:
                 skip_verifying_client_cert=not trust.verify,
             )
             publish.put(secrets.API_CERTIFICATE, API, spec)
-            await self._until_stale(sans.metadata.version, active is not None, time.time() + lifetime / 2)
+            await self._until_stale(sans.metadata.version, trust, time.time() + lifetime / 2)
 
-    async def _until_stale(self, version: int, configured: bool, renewal: float) -> None:
-        """Until the names change, a first configuration arrives, or half of the certificate's life is over."""
-        while time.time() < renewal:
-            changed = self._store.wait_for(secrets.CERT_SAN, API, lambda sans: sans.metadata.version != version)
-            try:
-                # The clock may be stepped at any moment, so it is asked again and again instead of slept on.
-                await asyncio.wait_for(changed, 1.0)
-            except TimeoutError:
-                if (self._store.find(config.MACHINE_CONFIG, config.ACTIVE) is not None) != configured:
+    def _trust(self) -> Trust:
+        active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
+        return read_trust(active.spec.text) if active is not None else MAINTENANCE
+
+    async def _until_stale(self, version: int, trust: Trust, renewal: float) -> None:
+        """Until the names or the configuration's authorities change, or half of the certificate's life is over."""
+        changed = asyncio.Event()
+        stops = [
+            self._store.listen(kind, lambda _: changed.set()) for kind in (secrets.CERT_SAN, config.MACHINE_CONFIG)
+        ]
+        try:
+            while time.time() < renewal:
+                sans = self._store.find(secrets.CERT_SAN, API)
+                if sans is None or sans.metadata.version != version or self._trust() != trust:
                     return
-            else:
-                return
+                # The clock may be stepped at any moment, so it is asked again and again instead of slept on.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), 1.0)
+                changed.clear()
+        finally:
+            for stop in stops:
+                stop()
 
 
 class IdentityFilesController:

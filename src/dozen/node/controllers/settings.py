@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from dozen.machinery.config.links import Interface
 
 
+MACHINE_TYPE_ID = "machine-type"
+
+
 class SettingsController:
-    """MachineConfig → NetworkSettings, TimeSettings, KernelSettings."""
+    """MachineConfig → MachineType, NetworkSettings, TimeSettings, KernelSettings."""
 
     name = "settings"
     inputs = (Input(config.MACHINE_CONFIG, config.ACTIVE),)
-    outputs = (settings.NETWORK_SETTINGS, settings.TIME_SETTINGS, settings.KERNEL_SETTINGS)
+    outputs = (config.MACHINE_TYPE, settings.NETWORK_SETTINGS, settings.TIME_SETTINGS, settings.KERNEL_SETTINGS)
 
     def plan(self, view: View) -> Iterable[Step]:
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
@@ -33,6 +36,7 @@ class SettingsController:
             yield Put(settings.KERNEL_SETTINGS, settings.KERNEL, settings.KernelSettings())
             return
         given = parse(active.spec.text)
+        yield Put(config.MACHINE_TYPE, MACHINE_TYPE_ID, config.MachineTypeSpec(type=given.machine_type))
         yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, _network(given))
         yield Put(settings.TIME_SETTINGS, settings.TIME, _time(given))
         yield Put(settings.KERNEL_SETTINGS, settings.KERNEL, _kernel(given))
@@ -44,7 +48,7 @@ def _network(given: Config) -> settings.NetworkSettings:
     interfaces = given.machine.network.interfaces if given.machine else ()
     return settings.NetworkSettings(
         hostname=effective.hostname(given),
-        links=tuple(_link(interface) for interface in interfaces),
+        links=(*(_link(interface) for interface in interfaces), *_links_of_documents(given)),
         name_servers=effective.nameservers(given),
         search_domains=effective.search_domains(given),
         disable_search_domain=bool(given.machine and given.machine.network.disable_search_domain),
@@ -82,6 +86,33 @@ def _link(interface: Interface) -> settings.LinkSettings:
         mtu=interface.mtu,
         ignore=interface.ignore,
     )
+
+
+def _links_of_documents(given: Config) -> Iterable[settings.LinkSettings]:
+    """LinkConfig says what a link has, DHCPv4Config that it asks for a lease; either may be there without the other."""
+    from dozen.machinery.config import effective
+
+    links = {each.name: each for each in effective.find_documents(given, "LinkConfig")}
+    leases = {each.name: each for each in effective.find_documents(given, "DHCPv4Config")}
+    for name in dict.fromkeys((*links, *leases)):
+        link, lease = links.get(name), leases.get(name)
+        yield settings.LinkSettings(
+            name=name,
+            addresses=tuple(each.address for each in link.addresses) if link else (),
+            routes=tuple(
+                settings.RouteSettings(
+                    network=route.destination,
+                    gateway=route.gateway,
+                    source=route.source,
+                    metric=route.metric,
+                    mtu=route.mtu,
+                )
+                for route in (link.routes if link else ())
+            ),
+            dhcp=lease is not None,
+            dhcp_metric=lease.route_metric if lease is not None else 0,
+            mtu=link.mtu if link else 0,
+        )
 
 
 def _time(given: Config) -> settings.TimeSettings:

@@ -120,11 +120,11 @@ async def write_etc(machine: Machine) -> None:
 
 async def load_config(machine: Machine) -> None:
     """Find the machine configuration, decode it, and make it a resource; without a good one the node stays up."""
-    from dozen.node.configuration import find_configuration, take_configuration
+    from dozen.node.sources import find_early
 
-    text = find_configuration(machine.mode)
-    if text is None:
+    found = find_early(machine)
+    if found is None:
         machine.set_stage("maintenance")
         logging.getLogger("dozen.config").warning("no machine configuration found; serving in maintenance mode")
         return
-    take_configuration(machine, text)
+    machine.configuration.take(*found)

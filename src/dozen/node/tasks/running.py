@@ -103,5 +103,13 @@ def _reason_against_ephemeral(machine: Machine) -> str:
 async def start_services(machine: Machine) -> None:
     """Start the rest; each waits for what it needs."""
     machine.services.start_all()
-    if machine.config is not None:
-        machine.set_stage("running")
+    machine.set_stage("maintenance" if machine.maintenance else "running")
+
+
+async def follow_configuration(machine: Machine) -> None:
+    """Keep the configuration where it outlives this boot, and go on looking for one while there is none."""
+    from dozen.node.sources import look_further
+
+    machine.keep(asyncio.create_task(machine.configuration.follow_state(), name="configuration-state"))
+    machine.keep(asyncio.create_task(look_further(machine), name="configuration-sources"))
+    machine.configuration.report_ignored()

@@ -50,7 +50,7 @@ def test_access(path: str, roles: tuple[str, ...], uid: int | None, code: Code) 
     assert call(path, roles=roles, uid=uid) is code
 
 
-@pytest.mark.parametrize(("config", "code"), [(None, Code.UNIMPLEMENTED), (object(), Code.PERMISSION_DENIED)])
+@pytest.mark.parametrize(("config", "code"), [(None, Code.OK), (object(), Code.PERMISSION_DENIED)])
 def test_readers_reach_the_configuration_only_while_there_is_none(config: object | None, code: Code) -> None:
     machine = FakeMachine()
     machine.config = config

@@ -2,8 +2,10 @@
 
 The disk is the one that carries our partition labels. Where none does, a blank one is partitioned: the disk that the
 configuration names, or else the first that is writable, large enough and not the one that the system runs from. A disk
-with anything recognizable on it is never written to. EPHEMERAL is then formatted, mounted on /var, and repaired when
-it does not mount. Whatever stands in the way becomes the volume's reason, and the node goes on without /var.
+with anything recognizable on it is never written to. EPHEMERAL and STATE are then formatted, mounted on /var and
+/system/state, and repaired when they do not mount. Whatever stands in the way becomes the volume's reason, and the node
+goes on without. One thing is done at a time: EPHEMERAL's first, because services wait for it, and a volume that failed
+gives way to the other one.
 
 How far things got is told by what is observed alone: partition labels, what a device holds, the table of mounts, and
 the outcome of earlier effects. So a plan picks up wherever an interrupted boot left off.
@@ -29,11 +31,14 @@ MIB = 1 << 20
 # behaviours of the reference: META 1 MiB raw, STATE 100 MiB, EPHEMERAL all that is left.
 LAYOUT = ((META, 1 * MIB), (STATE, 100 * MIB), (EPHEMERAL, 0))
 # mkfs.xfs refuses less than 300 MB; a little room for the table and the two small partitions.
+SMALLEST_XFS = 300 * MIB
 SMALLEST_DISK = 512 * MIB
 VAR = "/var"
 # Quotas by project are what the kubelet measures local storage with. Nothing of the node's own needs device nodes or
 # set-uid programs from there; container root file systems are mounts of their own and are not bound by this.
 VAR_OPTIONS = ("nosuid", "nodev", "prjquota")
+STATE_DIRECTORY = "/system/state"
+STATE_OPTIONS = ("nosuid", "nodev", "noexec")
 
 
 class Volume(NamedTuple):
@@ -42,6 +47,21 @@ class Volume(NamedTuple):
     name: str
     found: block.DiscoveredVolumeSpec
     content: words.ContentSpec
+
+
+class Place(NamedTuple):
+    """What a volume with a file system is for."""
+
+    label: str
+    target: str
+    options: tuple[str, ...]
+    quotas: bool = False
+
+
+PLACES = (
+    Place(EPHEMERAL, VAR, VAR_OPTIONS, quotas=True),
+    Place(STATE, STATE_DIRECTORY, STATE_OPTIONS),
+)
 
 
 class Choice(NamedTuple):
@@ -72,8 +92,8 @@ class VolumesController:
         choice = choose_disk(view)
         if choice.present:
             volumes = volumes_of(view, choice.present)
-            yield from _plan_small_volumes(volumes)
-            yield from plan_ephemeral(view, volumes.get(EPHEMERAL))
+            yield from _plan_meta(volumes.get(META))
+            yield from _plan_filesystems(view, volumes)
             return
         last = _outcome(view, choice.blank, words.PARTITION) if choice.blank else None
         failed = last is not None and last.result == words.FAILED
@@ -242,80 +262,103 @@ def _status(volume: Volume, phase: str, reason: str = "") -> block.VolumeStatusS
     )
 
 
-def _plan_small_volumes(volumes: dict[str, Volume]) -> Iterator[Step]:
-    """META is used as it is (`dozen.linux.meta`); STATE is there for later."""
-    for name, phase in ((META, "ready"), (STATE, "located")):
-        volume = volumes.get(name)
-        if volume is None:
-            yield Put(block.VOLUME_STATUS, name, block.VolumeStatusSpec(phase="missing"))
-        elif volume.content.content == words.UNREADABLE:
-            yield Put(block.VOLUME_STATUS, name, _status(volume, "failed", _unreadable(volume)))
-        else:
-            yield Put(block.VOLUME_STATUS, name, _status(volume, phase))
+def _plan_meta(volume: Volume | None) -> Iterator[Step]:
+    """META is used as it is (`dozen.linux.meta`)."""
+    if volume is None:
+        yield Put(block.VOLUME_STATUS, META, block.VolumeStatusSpec(phase="missing"))
+    elif volume.content.content == words.UNREADABLE:
+        yield Put(block.VOLUME_STATUS, META, _status(volume, "failed", _unreadable(volume)))
+    else:
+        yield Put(block.VOLUME_STATUS, META, _status(volume, "ready"))
+
+
+def _plan_filesystems(view: View, volumes: dict[str, Volume]) -> Iterator[Step]:
+    """All statuses, then the effect of the volume whose last failure is the longest ago."""
+    effects = []
+    for place in PLACES:
+        volume = volumes.get(place.label)
+        for step in plan_volume(view, place, volume):
+            if isinstance(step, Put):
+                yield step
+            elif volume is not None:
+                effects.append((_last_failure(view, volume), step))
+    if effects:
+        yield min(effects, key=lambda pair: pair[0])[1]
+
+
+def _last_failure(view: View, volume: Volume) -> int:
+    """The number of the volume's last outcome if that was a failure, else 0."""
+    outcomes = [_outcome(view, volume.name, action) for action in (words.FORMAT, words.MOUNT, words.REPAIR)]
+    last = max((each for each in outcomes if each is not None), key=lambda each: each.number, default=None)
+    return last.number if last is not None and last.result == words.FAILED else 0
 
 
 def _unreadable(volume: Volume) -> str:
     return f"{volume.name} cannot be read ({volume.content.error})"
 
 
-def plan_ephemeral(view: View, volume: Volume | None) -> Iterator[Step]:
-    """From a partition to /var."""
+def plan_volume(view: View, place: Place, volume: Volume | None) -> Iterator[Step]:
+    """From a partition to a file system in its place: a status, then at most one effect."""
+    label = place.label
     if volume is None:
         # Its disk was seen a moment ago, but the partition itself has not been read yet.
-        yield Put(block.VOLUME_STATUS, EPHEMERAL, block.VolumeStatusSpec(phase="waiting"))
+        yield Put(block.VOLUME_STATUS, label, block.VolumeStatusSpec(phase="waiting"))
         return
-    mounted = view.get(block.MOUNT_STATUS, EPHEMERAL)
+    mounted = view.get(block.MOUNT_STATUS, label)
     if mounted is not None:
         if mounted.spec.source == volume.found.dev_path:
-            mount = block.VolumeMount(target_path=VAR, project_quota_support=True, secure=True)
-            yield _put(msgspec.structs.replace(_status(volume, "ready"), mount_spec=mount))
+            mount = block.VolumeMount(target_path=place.target, project_quota_support=place.quotas, secure=True)
+            yield _put(place, msgspec.structs.replace(_status(volume, "ready"), mount_spec=mount))
         else:
-            reason = f"{mounted.spec.source} is mounted on {VAR} instead of {volume.name}"
-            yield _put(_status(volume, "failed", reason))
+            reason = f"{mounted.spec.source} is mounted on {place.target} instead of {volume.name}"
+            yield _put(place, _status(volume, "failed", reason))
     elif volume.content.content == words.UNREADABLE:
-        yield _put(_status(volume, "failed", _unreadable(volume)))
+        yield _put(place, _status(volume, "failed", _unreadable(volume)))
     elif volume.content.content in (words.BLANK, words.INTERRUPTED):
-        yield from _plan_format(view, volume)
+        yield from _plan_format(view, place, volume)
     elif volume.content.content == words.RECOGNIZED and volume.found.name != "xfs":
-        yield _put(_status(volume, "failed", f"{volume.name} holds {volume.found.name}, which is not ours to change"))
+        reason = f"{volume.name} holds {volume.found.name}, which is not ours to change"
+        yield _put(place, _status(volume, "failed", reason))
     else:
-        yield from _plan_mount(view, volume)
+        yield from _plan_mount(view, place, volume)
 
 
-def _put(spec: block.VolumeStatusSpec) -> Put[block.VolumeStatusSpec]:
-    return Put(block.VOLUME_STATUS, EPHEMERAL, spec)
+def _put(place: Place, spec: block.VolumeStatusSpec) -> Put[block.VolumeStatusSpec]:
+    return Put(block.VOLUME_STATUS, place.label, spec)
 
 
-def _plan_format(view: View, volume: Volume) -> Iterator[Step]:
+def _plan_format(view: View, place: Place, volume: Volume) -> Iterator[Step]:
     last = _outcome(view, volume.name, words.FORMAT)
     failed = last is not None and last.result == words.FAILED
-    yield _put(_status(volume, "failed", last.message) if failed and last is not None else _status(volume, "located"))
-    yield FormatXFS(volume.found.dev_path, volume.content.generation, EPHEMERAL, volume.content.content)
+    status = _status(volume, "failed", last.message) if failed and last is not None else _status(volume, "located")
+    yield _put(place, status)
+    small = volume.found.size < SMALLEST_XFS
+    yield FormatXFS(volume.found.dev_path, volume.content.generation, place.label, volume.content.content, small)
 
 
-def _plan_mount(view: View, volume: Volume) -> Iterator[Step]:
+def _plan_mount(view: View, place: Place, volume: Volume) -> Iterator[Step]:
     """Mount; if the file system is damaged repair it and mount again, once; give its log up only as the last resort."""
     device, generation = volume.found.dev_path, volume.content.generation
-    mount = Mount(device, VAR, "xfs", VAR_OPTIONS, generation)
+    mount = Mount(device, place.target, "xfs", place.options, generation)
     tried = _outcome(view, volume.name, words.MOUNT)
     repaired = _outcome(view, volume.name, words.REPAIR)
     if tried is None or tried.result == words.OK:
-        yield _put(_status(volume, "provisioned"))
+        yield _put(place, _status(volume, "provisioned"))
         yield mount
     elif tried.result == words.FAILED:
         # The disk may come to its senses: the effect fails with a back-off, so this is no busy loop.
-        yield _put(_status(volume, "failed", tried.message))
+        yield _put(place, _status(volume, "failed", tried.message))
         yield mount
     elif repaired is None:
-        yield _put(_status(volume, "provisioned", f"{tried.message}; it is being repaired"))
+        yield _put(place, _status(volume, "provisioned", f"{tried.message}; it is being repaired"))
         yield RepairXFS(device, generation)
     elif repaired.result == words.DIRTY_LOG:
-        yield _put(_status(volume, "provisioned", f"{tried.message}; it is being repaired without its log"))
+        yield _put(place, _status(volume, "provisioned", f"{tried.message}; it is being repaired without its log"))
         yield RepairXFS(device, generation, zero_log=True)
     elif repaired.result == words.FAILED:
-        yield _put(_status(volume, "failed", f"{tried.message}, and repairing it failed: {repaired.message}"))
+        yield _put(place, _status(volume, "failed", f"{tried.message}, and repairing it failed: {repaired.message}"))
     elif repaired.number > tried.number:
-        yield _put(_status(volume, "provisioned"))
+        yield _put(place, _status(volume, "provisioned"))
         yield mount
     else:
-        yield _put(_status(volume, "failed", f"{tried.message}, even after it was repaired"))
+        yield _put(place, _status(volume, "failed", f"{tried.message}, even after it was repaired"))

@@ -50,11 +50,20 @@ class Scene:
         self.view.add(block.DISCOVERED_VOLUME, name, held)
         self.view.add(words.CONTENT, name, words.ContentSpec(content=content, generation=generation, error=error))
 
-    def ours(self, disk: str, content: str = words.RECOGNIZED, holds: str = "xfs", *, error: str = "") -> Scene:
-        """A disk with our three partitions; ``content`` is EPHEMERAL's."""
+    def ours(
+        self, disk: str, content: str = words.RECOGNIZED, holds: str = "xfs", *, error: str = "", state: str = "mounted"
+    ) -> Scene:
+        """A disk with our three partitions; ``content`` is EPHEMERAL's, ``state`` STATE's, which is mounted already
+        unless something else is said."""
+        if state == "mounted":
+            spec = block.MountStatusSpec(source=f"/dev/{disk}2", target="/system/state")
+            self.view.add(block.MOUNT_STATUS, "STATE", spec)
+            state = words.RECOGNIZED
         self.disk(disk, words.RECOGNIZED, "gpt")
         for number, (label, _) in enumerate(LAYOUT, 1):
             found = (content, holds, error) if label == "EPHEMERAL" else (words.BLANK, "", "")
+            if label == "STATE":
+                found = (state, "xfs" if state == words.RECOGNIZED else "", "")
             self.device(
                 f"{disk}{number}",
                 found[0],
@@ -64,6 +73,7 @@ class Scene:
                 parent_dev_path=f"/dev/{disk}",
                 partition_label=label,
                 partition_index=number,
+                size=LAYOUT[number - 1][1] or 9 * GIB,
             )
         return self
 
@@ -215,7 +225,7 @@ def test_a_disk_with_our_labels_is_used_before_all_disks_are_known() -> None:
     assert effects == [MOUNT]
     assert volumes["META"].phase == "ready"
     assert volumes["META"].location == "/dev/vdb1"
-    assert volumes["STATE"].phase == "located"
+    assert volumes["STATE"].phase == "ready"
 
 
 def test_two_disks_with_our_labels_are_not_guessed_between() -> None:
@@ -333,3 +343,40 @@ def test_a_failed_partitioning_is_tried_again_with_the_reason_shown() -> None:
     assert {(each.phase, each.error_message) for each in volumes.values()} == {
         ("failed", "/dev/vdb cannot be partitioned: busy")
     }
+
+
+# -- STATE.
+
+
+def test_state_is_formatted_although_it_is_small_once_ephemeral_is_there() -> None:
+    scene = Scene().ours("vdb", state=words.BLANK)
+    effects, volumes = scene.plan()
+    assert effects == [MOUNT]
+    assert volumes["STATE"].phase == "located"
+    effects, _ = scene.mounted("/dev/vdb3").plan()
+    assert effects == [FormatXFS("/dev/vdb2", 7, "STATE", words.BLANK, small=True)]
+
+
+def test_state_is_mounted_where_nothing_can_be_started_from() -> None:
+    effects, _ = Scene().ours("vdb", state=words.RECOGNIZED).mounted("/dev/vdb3").plan()
+    assert effects == [Mount("/dev/vdb2", "/system/state", "xfs", ("nosuid", "nodev", "noexec"), 7)]
+
+
+def test_a_mounted_state_is_ready() -> None:
+    effects, volumes = Scene().ours("vdb").mounted("/dev/vdb3").plan()
+    assert not effects
+    assert volumes["STATE"].phase == "ready"
+    assert volumes["STATE"].mount_spec == block.VolumeMount(target_path="/system/state", secure=True)
+
+
+@pytest.mark.parametrize(
+    ("failures", "device"),
+    [((), "/dev/vdb3"), (("vdb3",), "/dev/vdb2"), (("vdb3", "vdb2"), "/dev/vdb3"), (("vdb2", "vdb3"), "/dev/vdb2")],
+)
+def test_a_volume_that_failed_gives_way_to_the_other_one(failures: tuple[str, ...], device: str) -> None:
+    scene = Scene().ours("vdb", state=words.RECOGNIZED)
+    for number, each in enumerate(failures, 1):
+        scene.outcome(each, words.MOUNT, words.FAILED, number)
+    ((effect,), _) = scene.plan()
+    assert isinstance(effect, Mount)
+    assert effect.source == device

@@ -1,0 +1,112 @@
+"""Disks that somebody attached to say what a machine is to be, and the node's own small volume, looked at early.
+
+Two kinds of disks are known: one with the label ``metal-iso``, which has a file ``config.yaml``, and a cloud-init seed
+of the kind NoCloud: label ``cidata``, files ``user-data``, ``meta-data`` and ``network-config``
+(cloudinit/sources/DataSourceNoCloud.py's documentation). Either is ISO 9660 or FAT. The kernel reads them: a disk is
+mounted for a moment, read-only, where nobody else looks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from dozen.linux import sys as linux
+from dozen.linux.block_devices import Device, read_devices
+from dozen.linux.block_probe import read_iso9660, read_vfat
+from dozen.linux.durable import read_text
+
+METAL_ISO, CIDATA = "metal-iso", "cidata"
+LABELS = (METAL_ISO, CIDATA)
+FILES = {METAL_ISO: ("config.yaml",), CIDATA: ("user-data", "meta-data", "network-config")}
+MODULES = {"iso9660": "isofs", "vfat": "vfat"}
+# The volume descriptor of ISO 9660 ends here; a FAT's boot sector is the first one.
+HEAD_BYTES = 34 * 1024
+FILE_LIMIT = 4 << 20
+MOUNT_POINT = "/run/dozen-seed"
+READ_ONLY = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+STATE, STATE_DIRECTORY = "STATE", "/system/state"
+STATE_FLAGS = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+
+
+class Seed(NamedTuple):
+    """A disk with something to say: ``kind`` is one of `LABELS`."""
+
+    kind: str
+    device: str
+    fstype: str
+
+
+def kind_of(fstype: str, label: str) -> str:
+    """Which kind of seed a file system with this label is, or ""."""
+    return label.lower() if fstype in MODULES and label.lower() in LABELS else ""
+
+
+def find_seeds(devices: Sequence[Device] | None = None) -> list[Seed]:
+    """The seeds among the devices that are there by now, those labelled for this system first."""
+    found = []
+    for device in read_devices() if devices is None else devices:
+        head = _read_head(device)
+        held = read_iso9660(head) or read_vfat(head) if len(head) == HEAD_BYTES else None
+        if held is not None and (kind := kind_of(held.name, held.label)):
+            found.append(Seed(kind, device.path, held.name))
+    return sorted(found, key=lambda seed: LABELS.index(seed.kind))
+
+
+def _read_head(device: Device) -> bytes:
+    if device.size < HEAD_BYTES or device.name.startswith(("ram", "loop", "zram", "fd", "nbd")):
+        return b""
+    try:
+        descriptor = os.open(device.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.pread(descriptor, HEAD_BYTES, 0)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def read_seed(seed: Seed) -> dict[str, str]:
+    """The files of a seed that are there, by name. Raises OSError and ValueError."""
+    from dozen.linux import modules
+
+    modules.load(MODULES[seed.fstype])
+    os.makedirs(MOUNT_POINT, mode=0o700, exist_ok=True)
+    linux.mount(seed.device, MOUNT_POINT, seed.fstype, READ_ONLY, "")
+    try:
+        return read_files(MOUNT_POINT, FILES[seed.kind])
+    finally:
+        linux.umount(MOUNT_POINT)
+
+
+def read_files(folder: str, names: Iterable[str]) -> dict[str, str]:
+    """Names are found whatever their case: FAT and plain ISO 9660 have none of their own."""
+    present = {name.lower(): name for name in os.listdir(folder)}
+    found = {}
+    for name in names:
+        # Without extensions ISO 9660 has eight characters, a dot and a version: "USER_DAT.;1" is "user-data".
+        short = name.replace("-", "_")[:8]
+        real = present.get(name) or present.get(short) or present.get(f"{short}.")
+        text = read_text(f"{folder}/{real}", FILE_LIMIT) if real else None
+        if text is not None:
+            found[name] = text
+    return found
+
+
+def mount_state_early() -> str:
+    """Mount the volume STATE if it is there already and can only be this node's; the device, or "" for none.
+
+    What does not work here is tried again, and told, by the plan of volumes once that runs.
+    """
+    devices = read_devices()
+    found = [device for device in devices if device.partition_name == STATE]
+    if len(found) != 1 or os.path.ismount(STATE_DIRECTORY):
+        return ""
+    try:
+        linux.mount(found[0].path, STATE_DIRECTORY, "xfs", STATE_FLAGS, "")
+    except OSError:
+        return ""
+    return found[0].path
