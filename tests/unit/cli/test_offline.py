@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dozen.machinery import pki, talosconfig
-from dozen.machinery.config import load
+from dozen.machinery.config import load, secrets
 from dozen.machinery.messages import message
 from dozen.testing.fakenode import FakeNode
 
@@ -122,6 +122,73 @@ def test_gen_ca_and_client(run: Any) -> None:
     assert stat.S_IMODE(Path("me.key").stat().st_mode) == 0o600
 
 
+def test_gen_config_takes_the_options_that_people_type(run: Any) -> None:
+    Path("all.yaml").write_text("machine: {sysctls: {a.b: '1'}}\n")
+    made = run(
+        *("gen", "config", *CLUSTER, "--output", "out/", "-t", "controlplane,worker", "--kubernetes-version", "1.35.4"),
+        *("--install-image", "registry.example/installer:v1", "--dns-domain", "k8s.example", "--with-docs"),
+        *("--registry-mirror", "docker.io=http://10.0.0.3:5000", "--config-patch", "@all.yaml", "--with-examples"),
+        *("--config-patch-control-plane", '[{"op": "add", "path": "/machine/network", "value": {"hostname": "cp"}}]'),
+        *("--config-patch-worker", "machine: {network: {hostname: w}}", "--additional-sans", "a,b"),
+    )
+    assert made.exit_code == 0, made.stderr
+    leader, worker = (load(Path(f"out/{name}.yaml").read_text()) for name in ("controlplane", "worker"))
+    assert not Path("out/talosconfig").exists()
+    assert leader.machine
+    assert leader.cluster
+    assert worker.machine
+    assert leader.machine.kubelet.image.endswith(":v1.35.4")
+    assert leader.cluster.api_server.image == "registry.k8s.io/kube-apiserver:v1.35.4"
+    assert leader.cluster.network.dns_domain == "k8s.example"
+    assert leader.machine.install
+    assert leader.machine.install.image == "registry.example/installer:v1"
+    assert (leader.machine.network.hostname, worker.machine.network.hostname) == ("cp", "w")
+    assert worker.machine.sysctls == {"a.b": "1"}
+    assert worker.machine.registries.mirrors["docker.io"].endpoints == ("http://10.0.0.3:5000",)
+    assert leader.cluster.api_server.cert_sans == ("10.0.0.1", "a", "b", "127.0.0.1")
+
+
+def test_a_patch_that_makes_it_invalid_is_refused_before_anything_is_written(run: Any) -> None:
+    made = run("gen", "config", *CLUSTER, "--config-patch", "machine: {network: {interfaces: [{mtu: 1500}]}}")
+    assert "machine.network.interfaces[0]" in made.stderr
+    assert made.exit_code == 1
+    assert not list(Path().glob("*.yaml"))
+
+
+def test_secrets_are_found_again(run: Any) -> None:
+    run("gen", "secrets")
+    run("gen", "config", *CLUSTER, "--with-secrets", "secrets.yaml")
+    assert run("gen", "secrets", "--from-controlplane-config", "controlplane.yaml", "-o", "again.yaml").exit_code == 0
+    assert Path("again.yaml").read_text() == Path("secrets.yaml").read_text()
+    worker = run("gen", "secrets", "--from-controlplane-config", "worker.yaml", "-o", "-")
+    assert "only a control plane's configuration has all secrets" in worker.stderr
+
+
+def test_authorities_of_kubeadm_are_taken_over(run: Any) -> None:
+    Path("pki/etcd").mkdir(parents=True)
+    for stem in ("ca", "front-proxy-ca", "etcd/ca", "sa"):
+        Path(f"pki/{stem}.crt").write_text(f"{stem} crt")
+        Path(f"pki/{stem}.key").write_text(f"{stem} key")
+    assert run("gen", "secrets", "--from-kubernetes-pki", "pki", "-t", "abcdef.0123456789abcdef").exit_code == 0
+    made = secrets.parse(Path("secrets.yaml").read_text())
+    assert (made.etcd.crt, made.service_account, made.aggregator.key) == ("etcd/ca crt", "sa key", "front-proxy-ca key")
+    assert made.bootstrap_token == "abcdef.0123456789abcdef"
+
+
+def test_keys_requests_and_certificates(run: Any) -> None:
+    run("gen", "ca")
+    assert run("gen", "key", "--name", "me").exit_code == 0
+    assert run("gen", "csr", "--key", "me.key", "--ip", "127.0.0.1", "--roles", "os:reader").exit_code == 0
+    assert run("gen", "crt", "--ca", "talos", "--csr", "me.csr", "--name", "me").exit_code == 0
+    pair = pki.Keypair(Path("me.crt").read_text(), Path("me.key").read_text())
+    assert pki.matches(pair)
+    made = pki.certificate(pair.crt)
+    assert made.subject.organizations == ("os:reader",)
+    assert made.usages == ("1.3.6.1.5.5.7.3.2",)
+    assert run("gen", "keypair", "--organization", "srv", "--ip", "10.0.0.1").exit_code == 0
+    assert pki.certificate(Path("srv.crt").read_text()).usages == ("1.3.6.1.5.5.7.3.1",)
+
+
 def test_validate(run: Any) -> None:
     run("gen", "config", *CLUSTER)
     assert run("validate", "worker.yaml").stdout == "worker.yaml is valid (worker, 1 documents)\n"
@@ -130,6 +197,28 @@ def test_validate(run: Any) -> None:
     assert "input: machine.type (line 2): expected one of" in result.stderr
     assert "input: machine.x (line 2): unknown field\n" in result.stderr
     assert "worker.yaml is valid" in result.stdout
+
+
+def test_validate_warns_of_what_is_ignored_and_strictly_refuses_it(run: Any) -> None:
+    run("gen", "config", *CLUSTER, "--config-patch", "machine: {logging: {destinations: [{endpoint: 'udp://a:1'}]}}")
+    told = run("validate", "-c", "worker.yaml", "--mode", "cloud")
+    assert "worker.yaml: warning: machine.logging (line " in told.stderr
+    assert told.exit_code == 0
+    strict = run("validate", "--strict", "--config", "worker.yaml", "-m", "container")
+    assert "worker.yaml: machine.logging (line " in strict.stderr
+    assert "a container is not installed to a disk" in strict.stderr
+    assert strict.exit_code == 1
+
+
+def test_machineconfig_patch(run: Any) -> None:
+    run("gen", "config", *CLUSTER)
+    done = run("machineconfig", "patch", "worker.yaml", "-p", "machine: {network: {hostname: w}}", "-o", "new.yaml")
+    assert done.exit_code == 0
+    config = load(Path("new.yaml").read_text())
+    assert config.machine
+    assert config.machine.network.hostname == "w"
+    wrong = run("mc", "patch", "worker.yaml", "--patch", "machine: {type: boss}")
+    assert wrong.stderr.startswith("dozenctl: patch 1: machine.type (line 1): expected one of")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -1,15 +1,24 @@
-"""Making configuration, secrets, certificates and keys offline, and checking a configuration."""
+"""Making configuration and secrets offline; certificates and keys are in `gen_pki`."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dozen.cli.session import Session, command, guarded, write_private
+from dozen.cli.commands import gen_pki
+from dozen.cli.commands.gen_pki import force_option, write
+from dozen.cli.session import guarded
 
-_force = click.option("-f", "--force", is_flag=True, help="Write over files that are there.")
+if TYPE_CHECKING:
+    from dozen.machinery.config import Bundle, Choices
+    from dozen.machinery.config.secrets import Secrets
+
+FILES = {"controlplane": "controlplane.yaml", "worker": "worker.yaml", "talosconfig": "talosconfig"}
+# Options of clients that people know, which change nothing here: what they ask for is so anyway, or does not exist.
+_ACCEPTED = ("with_docs", "with_examples", "with_cluster_discovery", "persist", "talos_version", "version")
 
 
 @click.group("gen")
@@ -17,139 +26,137 @@ def gen() -> None:
     """Generate configuration, secrets, certificates and keys, without any node."""
 
 
-def _write(path: Path, text: str, force: bool) -> None:
-    if str(path) == "-":
-        click.echo(text, nl=False)
-        return
-    if path.exists() and not force:
-        raise FileExistsError(17, "exists already; --force writes over it", str(path))
-    write_private(path, text)
-    click.echo(f"{path} is written", err=True)
+for each in gen_pki.COMMANDS:
+    gen.add_command(each)
 
 
 @gen.command("config")
 @click.argument("cluster")
 @click.argument("endpoint")
 @click.option("--with-secrets", type=click.Path(path_type=Path), help="Secrets from `gen secrets` instead of new ones.")
-@click.option("--additional-sans", default="", help="More names and addresses of the machines, with commas.")
+@click.option("--additional-sans", multiple=True, help="More names and addresses of the machines, with commas.")
 @click.option("--install-disk", default="/dev/sda", show_default=True, help="The disk to install to; empty for none.")
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), default=Path(), help="Folder to write to.")
-@click.option("-t", "--output-types", default="controlplane,worker,talosconfig", show_default=True)
-@_force
-def generate(
-    cluster: str,
-    endpoint: str,
-    with_secrets: Path | None,
-    additional_sans: str,
-    install_disk: str,
-    folder: Path,
-    output_types: str,
-    force: bool,
-) -> None:
+@click.option("--install-image", default="", help="The image to install from.")
+@click.option("--kubernetes-version", default="", help="Another version of Kubernetes than the one in the image cache.")
+@click.option("--dns-domain", default="cluster.local", show_default=True, help="The cluster's domain.")
+@click.option("--registry-mirror", "mirrors", multiple=True, metavar="REGISTRY=URL", help="Where to pull from first.")
+@click.option(
+    "--config-patch", "patches", help="Lay over all files: @file, or the patch itself.", multiple=True, metavar="PATCH"
+)
+@click.option(
+    "--config-patch-control-plane", "leader_patches", help="Lay over controlplane.yaml.", multiple=True, metavar="PATCH"
+)
+@click.option("--config-patch-worker", "worker_patches", help="Lay over worker.yaml.", multiple=True, metavar="PATCH")
+@click.option("-o", "--output", "--output-dir", "folder", default="", help="Folder, or file for one type; - prints.")
+@click.option("-t", "--output-types", default=",".join(FILES), show_default=True, help="What to write, with commas.")
+@click.option("--with-docs/--no-with-docs", default=True, hidden=True)
+@click.option("--with-examples/--no-with-examples", default=True, hidden=True)
+@click.option("--with-cluster-discovery/--no-with-cluster-discovery", default=True, hidden=True)
+@click.option("-p", "--persist/--no-persist", default=True, hidden=True)
+@click.option("--talos-version", default="", hidden=True)
+@click.option("--version", default="v1alpha1", hidden=True)
+@force_option
+def generate(cluster: str, endpoint: str, folder: str, output_types: str, force: bool, **values: Any) -> None:
     """Write controlplane.yaml, worker.yaml and talosconfig for CLUSTER, whose Kubernetes API is at ENDPOINT."""
 
     def work() -> None:
-        from dozen.machinery.config import generate as make
-        from dozen.machinery.config.secrets import parse
-
-        secrets = parse(with_secrets.read_text(), str(with_secrets)) if with_secrets else None
-        sans = [name.strip() for name in additional_sans.split(",") if name.strip()]
-        bundle = make(cluster, endpoint, secrets=secrets, sans=sans, install_disk=install_disk)
-        texts = {
-            "controlplane": ("controlplane.yaml", bundle.controlplane),
-            "worker": ("worker.yaml", bundle.worker),
-            "talosconfig": ("talosconfig", bundle.talosconfig),
-        }
-        wanted = output_types.split(",")
+        wanted = [kind.strip() for kind in output_types.split(",") if kind.strip()]
         for kind in wanted:
-            if kind not in texts:
-                raise click.BadParameter(f'there is no "{kind}"; there are: {", ".join(texts)}')
+            if kind not in FILES:
+                raise click.BadParameter(f'there is no "{kind}"; there are: {", ".join(FILES)}')
+        places = _places(folder, wanted)
         if not force:
-            for kind in wanted:
-                if (taken := folder / texts[kind][0]).exists():
-                    raise FileExistsError(17, "exists already; --force writes over it", str(taken))
-        for kind in wanted:
-            name, text = texts[kind]
-            _write(folder / name if str(folder) != "-" else folder, text, force)
+            for path in places.values():
+                if str(path) != "-" and path.exists():
+                    raise FileExistsError(17, "exists already; --force writes over it", str(path))
+        bundle = _make(cluster, endpoint, {name: each for name, each in values.items() if name not in _ACCEPTED})
+        texts = {"controlplane": bundle.controlplane, "worker": bundle.worker, "talosconfig": bundle.talosconfig}
+        if len(wanted) > 1 and set(places.values()) == {Path("-")}:
+            click.echo("---\n".join(texts[kind] for kind in wanted), nl=False)
+            return
+        for kind, path in places.items():
+            write(path, texts[kind], force)
 
     guarded(work)
+
+
+def _places(folder: str, wanted: Sequence[str]) -> dict[str, Path]:
+    """Where each goes: a single one may be given a file's name."""
+    if folder == "-":
+        return dict.fromkeys(wanted, Path("-"))
+    path = Path(folder)
+    if len(wanted) == 1 and folder and not path.is_dir() and not folder.endswith("/"):
+        return {wanted[0]: path}
+    return {kind: path / FILES[kind] for kind in wanted}
+
+
+def _make(cluster: str, endpoint: str, values: dict[str, Any]) -> Bundle:
+    from dozen.machinery.config import generate as make
+    from dozen.machinery.config.secrets import parse
+
+    path: Path | None = values["with_secrets"]
+    secrets = parse(path.read_text(), str(path)) if path else None
+    sans = [name.strip() for value in values["additional_sans"] for name in value.split(",") if name.strip()]
+    return make(cluster, endpoint, secrets=secrets, sans=sans, choices=_choices(values))
+
+
+def _choices(values: dict[str, Any]) -> Choices:
+    from dozen.cli.patches import read_patches
+    from dozen.machinery.config import Choices
+    from dozen.machinery.kubernetes import versions
+
+    mirrors: dict[str, list[str]] = {}
+    for value in values["mirrors"]:
+        registry, sign, url = value.partition("=")
+        if not sign or "://" not in url:
+            raise click.BadParameter(f'expected REGISTRY=URL like docker.io=http://10.0.0.3:5000, found "{value}"')
+        mirrors.setdefault(registry, []).append(url)
+    return Choices(
+        install_disk=values["install_disk"],
+        install_image=values["install_image"],
+        kubernetes_version=values["kubernetes_version"] or versions.KUBERNETES,
+        dns_domain=values["dns_domain"],
+        mirrors=mirrors,
+        patches=read_patches(values["patches"]),
+        controlplane_patches=read_patches(values["leader_patches"]),
+        worker_patches=read_patches(values["worker_patches"]),
+    )
 
 
 @gen.command("secrets")
 @click.option("-o", "--output-file", "path", type=click.Path(path_type=Path), default=Path("secrets.yaml"))
-@_force
-def secrets(path: Path, force: bool) -> None:
+@click.option("--from-controlplane-config", "config", type=click.Path(path_type=Path), help="Take those of this file.")
+@click.option("--from-kubernetes-pki", "pki", type=click.Path(path_type=Path), help="Take over kubeadm's authorities.")
+@click.option("-t", "--kubernetes-bootstrap-token", "token", default="", help="Use this bootstrap token.")
+@click.option("--talos-version", default="", hidden=True)
+@force_option
+def secrets(path: Path, config: Path | None, pki: Path | None, token: str, talos_version: str, force: bool) -> None:
     """Write the secrets of a new cluster, for `gen config --with-secrets`."""
 
     def work() -> None:
-        from dozen.machinery.config.secrets import new_secrets, render
+        import msgspec
 
-        _write(path, render(new_secrets()), force)
+        from dozen.machinery.config.scalars import check_token
+        from dozen.machinery.config.secrets import render
 
-    guarded(work)
-
-
-@gen.command("ca")
-@click.option("--organization", default="talos", show_default=True, help="Whom the authority belongs to.")
-@click.option("--hours", default=87600, show_default=True, help="How long it is good.")
-@click.option("--name", default="", help="Name of the files; the organization's by default.")
-@_force
-def authority(organization: str, hours: int, name: str, force: bool) -> None:
-    """Write an Ed25519 authority: NAME.crt, NAME.key, NAME.sha256."""
-
-    def work() -> None:
-        from dozen.machinery.pki import fingerprint, new_ca
-
-        stem = name or organization
-        pair = new_ca(organization=organization, lifetime=hours * 3600)
-        texts = {f"{stem}.crt": pair.crt, f"{stem}.sha256": f"{fingerprint(pair.crt)}\n", f"{stem}.key": pair.key}
-        for file, text in texts.items():
-            _write(Path(file), text, force)
+        made = _secrets(config, pki)
+        if token:
+            if (complaint := check_token(token)) is not None:
+                raise click.BadParameter(complaint)
+            made = msgspec.structs.replace(made, bootstrap_token=token)
+        write(path, render(made), force)
 
     guarded(work)
 
 
-@gen.command("client")
-@click.option("--ca", default="talos", show_default=True, help="Stem of the authority's files (.crt and .key).")
-@click.option("--roles", default="os:admin", show_default=True, help="Roles, with commas.")
-@click.option("--hours", default=8760, show_default=True, help="How long it is good.")
-@click.option("--name", default="client", show_default=True, help="Name of the files.")
-@_force
-def client(ca: str, roles: str, hours: int, name: str, force: bool) -> None:
-    """Write a client's certificate and key, signed by an authority: NAME.crt and NAME.key."""
+def _secrets(config: Path | None, folder: Path | None) -> Secrets:
+    from dozen.machinery.config import load
+    from dozen.machinery.config.secrets import from_config, new_secrets, with_kubernetes_pki
 
-    def work() -> None:
-        from dozen.machinery.pki import Keypair, client_certificate
-
-        issuer = Keypair(Path(f"{ca}.crt").read_text(), Path(f"{ca}.key").read_text())
-        pair = client_certificate(issuer, [role.strip() for role in roles.split(",")], hours * 3600)
-        _write(Path(f"{name}.crt"), pair.crt, force)
-        _write(Path(f"{name}.key"), pair.key, force)
-
-    guarded(work)
-
-
-@command("validate")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-c", "--config", "more", multiple=True, type=click.Path(path_type=Path), help="A file; as an argument.")
-def validate(session: Session, files: tuple[Path, ...], more: tuple[Path, ...]) -> None:
-    """Check machine configurations (- reads the input); tells everything that is wrong, with lines."""
-    from dozen.machinery.config import ConfigError, load
-
-    refused = 0
-    paths = [*files, *more]
-    if not paths:
-        raise click.UsageError("Name at least one file.")
-    for path in paths:
-        name = "input" if str(path) == "-" else str(path)
-        text = sys.stdin.read() if str(path) == "-" else path.read_text()
-        try:
-            config = load(text, name)
-        except ConfigError as error:
-            refused += 1
-            click.echo(str(error), err=True)
-        else:
-            kind = config.machine_type if config.is_complete else "incomplete"
-            click.echo(f"{name} is valid ({kind}, {len(config.parts) + config.is_complete} documents)")
-    if refused:
-        sys.exit(1)
+    if config is not None:
+        return from_config(load(config.read_text(), str(config)))
+    made = new_secrets()
+    if folder is None:
+        return made
+    names = [f"{stem}.{end}" for stem in ("ca", "front-proxy-ca", "etcd/ca") for end in ("crt", "key")]
+    return with_kubernetes_pki(made, {name: (folder / name).read_text() for name in (*names, "sa.key")})

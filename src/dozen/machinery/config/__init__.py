@@ -13,11 +13,12 @@ from dozen.machinery.config.loading import Config, load
 from dozen.machinery.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from dozen.machinery.config.generating import Bundle, client_config, generate
+    from dozen.machinery.config.generating import Bundle, Choices, client_config, generate
     from dozen.machinery.config.secrets import Secrets, new_secrets
 
 __all__ = [
     "Bundle",
+    "Choices",
     "Config",
     "ConfigError",
     "Problem",
@@ -28,7 +29,7 @@ __all__ = [
     "new_secrets",
 ]
 
-_LATER = {"Bundle": "generating", "client_config": "generating", "generate": "generating"}
+_LATER = {"Bundle": "generating", "Choices": "generating", "client_config": "generating", "generate": "generating"}
 _LATER |= {"Secrets": "secrets", "new_secrets": "secrets"}
 
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dozen.machinery import yaml
 from dozen.machinery.pki import CA_LIFETIME, Keypair, new_ca
+
+if TYPE_CHECKING:
+    from dozen.machinery.config.loading import Config
 
 
 class SecretsError(ValueError):
@@ -35,6 +39,7 @@ class Secrets(msgspec.Struct, frozen=True):
     aggregator: Keypair
     etcd: Keypair
     service_account: str
+    aescbc_secret: str = ""
 
     def __repr__(self) -> str:
         return f"<Secrets of cluster {self.cluster_id}>"
@@ -81,6 +86,7 @@ def render(secrets: Secrets) -> str:
             "secrets": {
                 "bootstraptoken": secrets.bootstrap_token,
                 "secretboxencryptionsecret": secrets.secretbox_secret,
+                **({"aescbcencryptionsecret": secrets.aescbc_secret} if secrets.aescbc_secret else {}),
             },
             "trustdinfo": {"token": secrets.machine_token},
             "certs": certificates,
@@ -95,11 +101,15 @@ def parse(text: str, source: str = "secrets") -> Secrets:
     except yaml.YamlError as error:
         raise SecretsError(str(error)) from None
 
-    def find(*path: str) -> str:
+    def look(*path: str) -> str:
         value: Any = data
         for step in path:
             value = value.get(step) if isinstance(value, dict) else None
-        if not isinstance(value, str) or not value:
+        return value if isinstance(value, str) else ""
+
+    def find(*path: str) -> str:
+        value = look(*path)
+        if not value:
             raise SecretsError(f"{source}: {'.'.join(path)} is missing")
         return value
 
@@ -118,12 +128,63 @@ def parse(text: str, source: str = "secrets") -> Secrets:
         cluster_secret=find("cluster", "secret"),
         machine_token=find("trustdinfo", "token"),
         bootstrap_token=find("secrets", "bootstraptoken"),
-        secretbox_secret=find("secrets", "secretboxencryptionsecret"),
+        secretbox_secret=look("secrets", "secretboxencryptionsecret"),
+        aescbc_secret=look("secrets", "aescbcencryptionsecret"),
         os=pair("os"),
         kubernetes=pair("k8s"),
         aggregator=pair("k8saggregator"),
         etcd=pair("etcd"),
         service_account=pem("certs", "k8sserviceaccount", "key"),
+    )
+
+
+def from_config(config: Config) -> Secrets:
+    """The secrets in a control plane's configuration. Raises SecretsError for one that has not all of them."""
+    from dozen.machinery.config import effective, kubernetes, kubernetes_secrets
+
+    def pair(name: str, authority: kubernetes_secrets.Authority) -> Keypair:
+        if not authority.crt or not authority.key:
+            raise SecretsError(
+                f"{name} has no certificate and key: only a control plane's configuration has all secrets"
+            )
+        return Keypair(authority.crt, authority.key.reveal())
+
+    own, machine = effective.issuing_ca(config), config.machine
+    if own is None or machine is None:
+        raise SecretsError("machine.ca has no key: only a control plane's configuration has all secrets")
+    encryption = kubernetes_secrets.encryption(config)
+    return Secrets(
+        cluster_id=kubernetes.cluster_id(config),
+        cluster_secret=kubernetes.cluster_secret(config).reveal(),
+        machine_token=machine.token.reveal(),
+        bootstrap_token=kubernetes.bootstrap_token(config).reveal(),
+        secretbox_secret=encryption.secretbox.reveal(),
+        os=own,
+        kubernetes=pair("cluster.ca", kubernetes_secrets.kubernetes_ca(config)),
+        aggregator=pair("cluster.aggregatorCA", kubernetes_secrets.aggregator_ca(config)),
+        etcd=pair("cluster.etcd.ca", kubernetes_secrets.etcd_ca(config)),
+        service_account=kubernetes_secrets.service_accounts(config).key.reveal(),
+        aescbc_secret=encryption.aescbc.reveal(),
+    )
+
+
+def with_kubernetes_pki(secrets: Secrets, files: Mapping[str, str]) -> Secrets:
+    """The same with the authorities of a cluster that kubeadm made: texts by path below /etc/kubernetes/pki."""
+
+    def text(name: str) -> str:
+        if name not in files:
+            raise SecretsError(f"{name} is missing among the files of the Kubernetes PKI")
+        return files[name]
+
+    def pair(stem: str) -> Keypair:
+        return Keypair(text(f"{stem}.crt"), text(f"{stem}.key"))
+
+    return msgspec.structs.replace(
+        secrets,
+        kubernetes=pair("ca"),
+        aggregator=pair("front-proxy-ca"),
+        etcd=pair("etcd/ca"),
+        service_account=text("sa.key"),
     )
 
 

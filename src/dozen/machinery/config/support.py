@@ -1,0 +1,265 @@
+"""What this node does with each field of a configuration, as data; and the warnings that follow.
+
+A field that is accepted and then ignored is a promise that is not kept, so whoever applies a configuration is told.
+Paths have no indexes or keys of maps. The longest path that a field's own begins with decides about it; in documents
+beside the v1alpha1 one the path begins with the kind and a colon. ``docs/configuration.md`` is generated from this
+table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from dozen.machinery.config.loading import Config
+from dozen.machinery.yaml import MapNode, Node, Scalar, SeqNode
+
+
+class State(Enum):
+    """``IDLE``: there is nothing for the node to do about it. ``IGNORED``: what it asks for is not done."""
+
+    USED = "used"
+    IDLE = "nothing to do"
+    IGNORED = "ignored"
+
+
+class Support(NamedTuple):
+    state: State
+    note: str = ""
+
+
+_USED = Support(State.USED)
+
+
+def _ignored(note: str) -> Support:
+    return Support(State.IGNORED, note)
+
+
+def _idle(note: str) -> Support:
+    return Support(State.IDLE, note)
+
+
+_KIND_OF_LINK = _ignored("only Ethernet links are set up: the link is not made")
+_NO_DHCP6 = _ignored("addresses come by DHCPv4 or are given; DHCPv6 is not spoken")
+_NO_ENCRYPTION = _ignored("volumes are not encrypted")
+_NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery service")
+_NO_KUBESPAN = _ignored("there is no encrypted network between nodes")
+_INSTALLED = _idle("read when the system is installed to a disk")
+_ALWAYS = _idle("always so")
+_NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
+
+SUPPORT: dict[str, Support] = {
+    "version": _USED,
+    "debug": _ignored("what is logged does not depend on it"),
+    "persist": _idle("a configuration is kept wherever there is a disk for it"),
+    "machine": _USED,
+    "machine.network.interfaces.dhcpOptions.ipv4": _ignored("dhcp alone decides"),
+    "machine.network.interfaces.dhcpOptions.ipv6": _NO_DHCP6,
+    "machine.network.interfaces.dhcpOptions.duidv6": _NO_DHCP6,
+    "machine.network.interfaces.vlans": _KIND_OF_LINK,
+    "machine.network.interfaces.bond": _KIND_OF_LINK,
+    "machine.network.interfaces.bridge": _KIND_OF_LINK,
+    "machine.network.interfaces.bridgePort": _KIND_OF_LINK,
+    "machine.network.interfaces.wireguard": _KIND_OF_LINK,
+    "machine.network.interfaces.dummy": _KIND_OF_LINK,
+    "machine.network.interfaces.vip.equinixMetal": _ignored("the address is announced on the link only"),
+    "machine.network.interfaces.vip.hcloud": _ignored("the address is announced on the link only"),
+    "machine.network.kubespan": _NO_KUBESPAN,
+    "machine.disks": _NO_VOLUMES,
+    "machine.install": _INSTALLED,
+    "machine.install.disk": Support(State.USED, "the disk for META, STATE and EPHEMERAL"),
+    "machine.install.diskSelector": _ignored("name the disk in machine.install.disk"),
+    "machine.install.extensions": _ignored("an image holds what its recipes list"),
+    "machine.files": _ignored("files are not written"),
+    "machine.env": _ignored("services do not get further variables"),
+    "machine.time.bootTimeout": _ignored("what needs the right time waits for it"),
+    "machine.systemDiskEncryption": _NO_ENCRYPTION,
+    "machine.features": _idle("switches of features that are there or not"),
+    "machine.features.rbac": _ALWAYS,
+    "machine.features.apidCheckExtKeyUsage": _ALWAYS,
+    "machine.features.diskQuotaSupport": _ALWAYS,
+    "machine.features.kubernetesTalosAPIAccess": _ignored("pods get no access to this API"),
+    "machine.features.kubePrism": _ignored("components reach the API by the cluster's endpoint"),
+    "machine.features.hostDNS": _ignored("the node runs no DNS server of its own"),
+    "machine.features.imageCache": _idle("an image cache is used when there is one"),
+    "machine.features.nodeAddressSortAlgorithm": _ignored("addresses are sorted in one way"),
+    "machine.kubelet.disableManifestsDirectory": _ignored("the control plane's pods are handed over in that directory"),
+    "machine.logging": _ignored("logs are not sent anywhere"),
+    "machine.seccompProfiles": _ignored("pods have RuntimeDefault and profiles of their images"),
+    "machine.baseRuntimeSpecOverrides": _ignored("containers get containerd's own specification"),
+    "cluster": _USED,
+    "cluster.discovery": _NO_DISCOVERY,
+    "cluster.apiServer.disablePodSecurityPolicy": _idle("Kubernetes has no such policies any more"),
+    "cluster.externalCloudProvider": Support(State.USED),
+    # Documents.
+    "BGPInstanceConfig:": _ignored("routes are not exchanged"),
+    "BlackholeRouteConfig:": _ignored("no such route is made"),
+    "BondConfig:": _KIND_OF_LINK,
+    "BridgeConfig:": _KIND_OF_LINK,
+    "CRIBaseRuntimeSpecConfig:": _ignored("containers get containerd's own specification"),
+    "CRICustomizationConfig:": _ignored("containerd's configuration is the image's"),
+    "ContainerConfig:": _ignored("only Kubernetes starts containers"),
+    "DHCPv4Config:": _USED,
+    "DHCPv4Config:ignoreHostname": _ignored("a host name from DHCP is taken unless the configuration has one"),
+    "DHCPv4Config:ignoreRoutes": _ignored("routes from DHCP are set"),
+    "DHCPv4Config:clientIdentifier": _ignored("the hardware address identifies the client"),
+    "DHCPv4Config:duidRaw": _ignored("the hardware address identifies the client"),
+    "DHCPv6Config:": _NO_DHCP6,
+    "DiscoveryIdentityConfig:": _USED,
+    "DiscoveryServiceConfig:": _NO_DISCOVERY,
+    "DummyLinkConfig:": _KIND_OF_LINK,
+    "EnvironmentConfig:": _ignored("services do not get further variables"),
+    "EtcFileConfig:": _ignored("files in /etc are the image's or the node's own"),
+    "EthernetConfig:": _ignored("links keep their driver's settings"),
+    "EventSinkConfig:": _ignored("events are told over the API only"),
+    "ExistingVolumeConfig:": _NO_VOLUMES,
+    "ExtensionServiceConfig:": _ignored("an image holds what its recipes list"),
+    "ExternalVolumeConfig:": _NO_VOLUMES,
+    "FilesystemScrubConfig:": _ignored("file systems are repaired when they do not mount"),
+    "FilesystemTrimConfig:": _ignored("unused blocks are not given back"),
+    "HCloudVIPConfig:": _ignored("the address is announced on the link only"),
+    "HTTPProbeConfig:": _ignored("nothing is probed"),
+    "HostnameConfig:": _USED,
+    "ImageCacheConfig:": _idle("an image cache is used when there is one"),
+    "KernelModuleConfig:": _USED,
+    "KmsgLogConfig:": _ignored("logs are not sent anywhere"),
+    "KubePrismConfig:": _ignored("components reach the API by the cluster's endpoint"),
+    "KubeSpanConfig:": _NO_KUBESPAN,
+    "KubeSpanEndpoints:": _NO_KUBESPAN,
+    "KubeTalosAPIAccessConfig:": _ignored("pods get no access to this API"),
+    "LVMLogicalVolumeConfig:": _NO_VOLUMES,
+    "LVMVolumeGroupConfig:": _NO_VOLUMES,
+    "Layer2VIPConfig:": _USED,
+    "LinkAliasConfig:": _ignored("links keep their names"),
+    "LinkConfig:": _USED,
+    "LinkConfig:up": _ignored("configured links are always up"),
+    "LinkConfig:multicast": _ignored("links keep their driver's settings"),
+    "LinkConfig:addresses.routePriority": _ignored("routes of addresses have the kernel's priority"),
+    "LinkConfig:routes.table": _ignored("routes are in the main table"),
+    "NetworkDefaultActionConfig:": _ignored("the node has no firewall of its own"),
+    "NetworkRuleConfig:": _ignored("the node has no firewall of its own"),
+    "OOMConfig:": _ignored("the kernel decides which process is ended"),
+    "PCIDriverRebindConfig:": _ignored("devices keep their drivers"),
+    "RAIDArrayConfig:": _NO_VOLUMES,
+    "RawVolumeConfig:": _NO_VOLUMES,
+    "RegistryAuthConfig:": _USED,
+    "RegistryMirrorConfig:": _USED,
+    "RegistryTLSConfig:": _USED,
+    "ResolverConfig:": _USED,
+    "ResolverConfig:nameservers.protocol": _ignored("names are asked for by plain DNS"),
+    "ResolverConfig:nameservers.tlsServerName": _ignored("names are asked for by plain DNS"),
+    "ResolverConfig:hostDNS": _ignored("the node runs no DNS server of its own"),
+    "RoutingRuleConfig:": _ignored("no rules are made"),
+    "SecurityProfileConfig:": _ignored("there is one profile"),
+    "SideroLinkConfig:": _ignored("nodes are reached by their API only"),
+    "StaticHostConfig:": _USED,
+    "SwapVolumeConfig:": _NO_VOLUMES,
+    "SysctlConfig:": _USED,
+    "SysfsConfig:": _USED,
+    "TCPProbeConfig:": _ignored("nothing is probed"),
+    "TimeSyncConfig:": _USED,
+    "TimeSyncConfig:bootTimeout": _ignored("what needs the right time waits for it"),
+    "TimeSyncConfig:ntp.useNTS": _ignored("time servers are asked by plain NTP"),
+    "TimeSyncConfig:ptp": _ignored("time comes from NTP servers"),
+    "TrustedRootsConfig:": _ignored("what is trusted is the image's"),
+    "UdevRulesConfig:": _USED,
+    "UnattendedInstall:": _INSTALLED,
+    "UserVolumeConfig:": _NO_VOLUMES,
+    "VLANConfig:": _KIND_OF_LINK,
+    "VRFConfig:": _KIND_OF_LINK,
+    "VethConfig:": _KIND_OF_LINK,
+    "VolumeConfig:": _NO_VOLUMES,
+    "WatchdogTimerConfig:": _ignored("no watchdog is fed"),
+    "WireguardConfig:": _KIND_OF_LINK,
+    "ZswapConfig:": _ignored("memory is not swapped"),
+}
+# Kinds about Kubernetes, of which the components take notice.
+SUPPORT |= {
+    f"Kube{name}:": _USED
+    for name in (
+        "AdmissionControlConfig",
+        "AggregatorCAConfig",
+        "APIServerConfig",
+        "APIServerCAConfig",
+        "AuditPolicyConfig",
+        "AuthenticationConfig",
+        "AuthorizerConfig",
+        "ClusterConfig",
+        "ControllerManagerConfig",
+        "CoreDNSConfig",
+        "CredentialProviderConfig",
+        "EtcdEncryptionConfig",
+        "ExternalManifestConfig",
+        "FlannelCNIConfig",
+        "InlineManifestConfig",
+        "letConfig",
+        "NetworkConfig",
+        "NodeConfig",
+        "ProxyConfig",
+        "SchedulerConfig",
+        "ServiceAccountConfig",
+        "StaticPodConfig",
+    )
+}
+
+
+def support_of(path: str) -> Support | None:
+    """What is done with a field; None for one that nothing in the table is about."""
+    kind, colon, rest = path.rpartition(":")
+    steps = rest.split(".") if rest else []
+    for count in range(len(steps), -1, -1):
+        found = SUPPORT.get(f"{kind}{colon}{'.'.join(steps[:count])}")
+        if found is not None:
+            return found
+    return None
+
+
+def warnings(config: Config) -> list[str]:
+    """One line for each field that is set and ignored, with its line, in the order of the text."""
+    found: dict[str, tuple[int, str]] = {}
+    documents = [("", config.main_node)] if config.main_node else []
+    for kind, node in [*documents, *((f"{part.kind}:", part.node) for part in config.parts)]:
+        for path, line in _ignored_fields(node, kind):
+            support = support_of(path)
+            assert support is not None
+            found.setdefault(path, (line, f"{path.rstrip(':')} (line {line}) is ignored: {support.note}"))
+    return [words for _, words in sorted(found.values())]
+
+
+def _ignored_fields(node: MapNode, kind: str) -> Iterator[tuple[str, int]]:
+    if (whole := SUPPORT.get(kind)) is not None and whole.state is State.IGNORED:
+        yield kind, node.line
+        return
+    yield from _walk(node, kind)
+
+
+def _walk(node: Node, path: str) -> Iterator[tuple[str, int]]:
+    """Paths in the table that are set, outermost first, with lines."""
+    if isinstance(node, SeqNode):
+        for each in node.items:
+            yield from _walk(each, path)
+    elif isinstance(node, MapNode):
+        for key, value in node.items.items():
+            inner = f"{path}{key}" if not path or path.endswith(":") else f"{path}.{key}"
+            entry = SUPPORT.get(inner)
+            if entry is not None and entry.state is State.IGNORED:
+                if _is_set(value):
+                    yield inner, node.keys[key]
+            elif any(other.startswith(inner + ".") for other in SUPPORT):
+                yield from _walk(value, inner)
+
+
+def _is_set(node: Node) -> bool:
+    """Whether a value asks for something: false, empty and null ones do not."""
+    if isinstance(node, Scalar):
+        return not node.null and node.text not in ("", "false", "no", "off", "0")
+    assert isinstance(node, (MapNode, SeqNode))
+    values = node.items.values() if isinstance(node, MapNode) else node.items
+    return any(_asks(value) for value in values)
+
+
+def _asks(node: Node) -> bool:
+    if isinstance(node, Scalar):
+        return not node.null and node.text not in ("false", "no", "off")
+    return _is_set(node)

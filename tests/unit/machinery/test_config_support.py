@@ -1,0 +1,90 @@
+"""The table of what is done with each field: complete, and turned into warnings."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import msgspec
+import pytest
+
+from dozen.machinery import yaml
+from dozen.machinery.config import generate, load
+from dozen.machinery.config.cluster import V1Alpha1
+from dozen.machinery.config.decode import fields_of
+from dozen.machinery.config.documents import KINDS, model_of
+from dozen.machinery.config.support import SUPPORT, State, support_of, warnings
+
+BUNDLE = generate("c", "https://10.0.0.1:6443", install_disk="/dev/vda")
+
+
+def paths_of(model: type[msgspec.Struct], prefix: str) -> typing.Iterator[str]:
+    """Every field of a model and of the models in it."""
+    for name, field in fields_of(model).items():
+        path = f"{prefix}{name}" if not prefix or prefix.endswith(":") else f"{prefix}.{name}"
+        yield path
+        for inner in models_in(field.annotation):
+            yield from paths_of(inner, path)
+
+
+def models_in(annotation: Any) -> list[type[msgspec.Struct]]:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return [annotation]
+    return [model for each in typing.get_args(annotation) for model in models_in(each)]
+
+
+def all_paths() -> set[str]:
+    paths = set(paths_of(V1Alpha1, ""))
+    for kind in KINDS:
+        paths |= {f"{kind}:", *paths_of(model_of(kind), f"{kind}:")}
+    return paths
+
+
+def test_every_field_has_an_entry() -> None:
+    assert [path for path in sorted(all_paths()) if support_of(path) is None] == []
+
+
+def test_every_entry_is_about_a_field() -> None:
+    assert [path for path in SUPPORT if path not in all_paths()] == []
+
+
+def test_what_is_ignored_says_why() -> None:
+    assert [path for path, support in SUPPORT.items() if support.state is State.IGNORED and not support.note] == []
+
+
+@pytest.mark.parametrize("text", [BUNDLE.controlplane, BUNDLE.worker])
+def test_a_generated_configuration_has_no_warnings(text: str) -> None:
+    assert warnings(load(text)) == []
+
+
+def with_machine(**fields: Any) -> str:
+    data = yaml.load(BUNDLE.worker)
+    data["machine"] |= fields
+    return yaml.dump(data)
+
+
+def test_a_warning_names_field_line_and_reason() -> None:
+    text = with_machine(network={"interfaces": [{"interface": "eth0", "vlans": [{"vlanId": 5}]}]})
+    line = 1 + text.splitlines().index(next(each for each in text.splitlines() if "vlans" in each))
+    assert warnings(load(text)) == [
+        f"machine.network.interfaces.vlans (line {line}) is ignored: "
+        "only Ethernet links are set up: the link is not made"
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields", [{"disks": []}, {"env": {}}, {"features": {"hostDNS": {"enabled": False}}}, {"logging": {}}]
+)
+def test_what_asks_for_nothing_is_no_warning(fields: dict[str, Any]) -> None:
+    assert warnings(load(with_machine(**fields))) == []
+
+
+def test_documents_warn_too() -> None:
+    text = (
+        "apiVersion: v1alpha1\nkind: BondConfig\nname: bond0\nlinks: [eth0]\nbondMode: 802.3ad\n---\n"
+        "apiVersion: v1alpha1\nkind: TimeSyncConfig\nptp: {devices: [a]}\n"
+    )
+    assert warnings(load(text)) == [
+        "BondConfig (line 1) is ignored: only Ethernet links are set up: the link is not made",
+        "TimeSyncConfig:ptp (line 9) is ignored: time comes from NTP servers",
+    ]
