@@ -35,6 +35,7 @@ COMMANDS = {
     "events": Entry("logs", "events", "Print what happens on nodes"),
     "gen": Entry("gen", "gen", "Generate secrets, configuration, certificates and keys"),
     "get": Entry("resources", "get", "Get or watch resources"),
+    "health": Entry("health", "health", "Check the health of a cluster"),
     "image": Entry("image", "image", "List, pull, import, remove and compare images"),
     "inspect": Entry("inspect", "inspect", "Show how a node is put together"),
     "list": Entry("files", "list_files", "List files"),

@@ -143,6 +143,18 @@ class Node:
             if event.data.type_url:
                 yield event
 
+    async def health(
+        self, timeout: float, control_planes: Iterable[str] = (), workers: Iterable[str] = (), *, endpoint: str = ""
+    ) -> AsyncIterator[str]:
+        """What the node waits for, line by line, until the cluster is well or ``timeout`` seconds are over."""
+        request = message("cluster.HealthCheckRequest")()
+        request.wait_timeout.seconds, request.wait_timeout.nanos = divmod(round(timeout * 1e9), 10**9)
+        request.cluster_info.control_plane_nodes.extend(control_planes)
+        request.cluster_info.worker_nodes.extend(workers)
+        request.cluster_info.force_endpoint = endpoint
+        async for progress in self.listen("/cluster.ClusterService/HealthCheck", request):
+            yield str(progress.message)
+
     async def mounts(self) -> list[Any]:
         return list((await self.ask("Mounts")).stats)
 

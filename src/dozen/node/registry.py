@@ -41,7 +41,7 @@ def add_second_wave(machine: Machine) -> None:
         _add_block(machine)
         _add_kernel(machine)
         _add_membership(machine)
-    _add(machine, (MachineStatusController(), *time_controllers(managed)))
+    _add(machine, (MachineStatusController(kubernetes=managed), *time_controllers(managed)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _watch(machine, hardware_watchers(managed))
 

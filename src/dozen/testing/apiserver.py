@@ -57,14 +57,10 @@ class ApiServer:
         await self._await_ready()
 
     def stop(self) -> None:
+        """At once: nothing of it is kept, and an API server would take its time to say farewell."""
         for process in reversed(self._processes):
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
         for log in self._logs:
             log.close()
 

@@ -38,6 +38,7 @@ THEMES: dict[str, dict[str, str]] = {
     "debug": {"machine.DebugService": "ContainerRun"},
     "network": {"machine.MachineService": "Netstat PacketCapture"},
     "inspect": {"inspect.InspectService": "ControllerRuntimeDependencies"},
+    "health": {"cluster.ClusterService": "HealthCheck"},
     "timeservice": {"time.TimeService": "Time TimeCheck"},
     "state": {"cosi.resource.State": "Get List Watch Create Update Destroy Teardown TeardownAndDestroy"},
 }

@@ -12,7 +12,6 @@ _SERVICES = {
     "machine.LVMService": "volumes cannot be removed over the API yet",
     "machine.MDService": "the kernel of this image has no software RAID",
     "storage.StorageService": "disks are listed as resources (Disks.block.talos.dev); this older call is not served",
-    "cluster.ClusterService": _KUBERNETES,
     "securityapi.SecurityService": "certificates are issued by trustd on control plane nodes, on port 50001",
     "signerapi.SignerService": "signing for secure boot is a service of whoever builds images, not of a node",
 }

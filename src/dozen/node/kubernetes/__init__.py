@@ -24,6 +24,7 @@ def membership_watchers(machine: Machine) -> Iterator[Watcher]:
     from dozen.node.kubernetes.api import KubernetesApi
     from dozen.node.kubernetes.apply import ManifestApplier
     from dozen.node.kubernetes.approver import ServingApprover
+    from dozen.node.kubernetes.diagnosis import MembershipDiagnosis
     from dozen.node.kubernetes.download import ManifestDownloader
     from dozen.node.kubernetes.member import NodeMember
     from dozen.node.kubernetes.pods import StaticPodWatcher
@@ -34,3 +35,4 @@ def membership_watchers(machine: Machine) -> Iterator[Watcher]:
     yield NodeMember(api, machine.store, machine)
     yield StaticPodWatcher(api, machine.store)
     yield ServingApprover(api)
+    yield MembershipDiagnosis(machine.store, machine)

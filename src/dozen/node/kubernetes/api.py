@@ -69,12 +69,13 @@ class KubernetesApi:
         """A client of an API that answers, as soon as there is one. Several who wait share the asking."""
         while True:
             async with self._asking:
-                client = await self._try()
+                client = await self.try_connect()
             if client is not None:
                 return client
             await asyncio.sleep(PERIOD)
 
-    async def _try(self) -> Client | None:
+    async def try_connect(self) -> Client | None:
+        """A client if the API answers now; else None, and ``last_error`` says why."""
         try:
             access = await asyncio.to_thread(self.access)
         except (KubeconfigError, OSError) as error:

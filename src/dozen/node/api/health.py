@@ -1,0 +1,47 @@
+"""HealthCheck: is the cluster well, as seen from this control plane node."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from dozen.machinery.messages import message
+from dozen.machinery.resources import config as kinds
+from dozen.node.configuration import parse
+from dozen.rpc.router import Router
+from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Machine
+
+# What a client that names no time would wait, seconds.
+DEFAULT_TIMEOUT = 300.0
+
+
+def register(router: Router, machine: Machine) -> None:
+    """Serve the calls of this theme."""
+
+    async def health_check(call: object, request: Any) -> AsyncIterator[Any]:
+        from dozen.node.health.checks import CHECKS
+        from dozen.node.health.run import Unhealthy, run_checks
+        from dozen.node.health.view import ClusterView
+
+        active = machine.store.find(kinds.MACHINE_CONFIG, kinds.ACTIVE)
+        if active is None or parse(active.spec.text).machine_type != "controlplane":
+            raise RpcError(
+                Code.UNIMPLEMENTED, "health is asked of control plane nodes: others know too little of the cluster"
+            )
+        wait = request.wait_timeout
+        timeout = wait.seconds + wait.nanos / 1e9 or DEFAULT_TIMEOUT
+        info = request.cluster_info
+        view = ClusterView(machine.store, info.control_plane_nodes, info.worker_nodes, info.force_endpoint)
+        progress = message("cluster.HealthCheckProgress")
+        try:
+            async for line in run_checks(view, CHECKS, timeout):
+                yield progress(message=line)
+        except Unhealthy as error:
+            raise RpcError(Code.DEADLINE_EXCEEDED, str(error)) from None
+        finally:
+            await view.close()
+
+    router.stream("/cluster.ClusterService/HealthCheck", "cluster.HealthCheckRequest", health_check)
