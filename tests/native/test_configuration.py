@@ -215,6 +215,14 @@ def test_a_node_in_maintenance_is_configured_by_a_stranger_once(untold: LiveNode
             lambda: statuses(untold, stranger).get("machine", {}).get("stage") == "maintenance", "maintenance", 30
         )
         assert status
+        wary = Connection.insecure(untold.machine.address, fingerprints=["AAAA"])._channels[0]
+        with pytest.raises(RpcError, match="its key has the fingerprint") as caught:
+            untold.call("Version", channel=wary)
+        known = str(caught.value).partition("the fingerprint ")[2].partition(",")[0]
+        sure = Connection.insecure(untold.machine.address, fingerprints=["AAAA", known])._channels[0]
+        assert untold.call("Version", channel=sure).messages
+        for channel in (wary, sure):
+            untold.portal.run(channel.close())
         with pytest.raises(RpcError, match="no configuration yet to go back to"):
             untold.call("ApplyConfiguration", channel=stranger, data=made.controlplane.encode(), mode=TRY)
         with pytest.raises(RpcError, match=r"machine\.ca\.crt"):

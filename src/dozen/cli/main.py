@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "apply-config": Entry("apply", "apply_config", "Apply a machine configuration"),
     "completion": Entry("completion", "completion", "Print a completion script for bash, zsh or fish"),
     "cluster": Entry("cluster", "cluster", "Create, show and destroy clusters on this computer"),
     "config": Entry("config", "config", "Client configuration: contexts, endpoints, nodes"),
@@ -32,6 +33,7 @@ COMMANDS = {
     "dashboard": Entry("dashboard", "dashboard", "Watch a node on one screen"),
     "debug": Entry("image", "debug", "Run a container on a node to look around"),
     "dmesg": Entry("logs", "dmesg", "Print the kernel's log"),
+    "edit": Entry("apply", "edit", "Edit the machine configuration of nodes"),
     "events": Entry("logs", "events", "Print what happens on nodes"),
     "gen": Entry("gen", "gen", "Generate secrets, configuration, certificates and keys"),
     "get": Entry("resources", "get", "Get or watch resources"),
@@ -46,6 +48,7 @@ COMMANDS = {
     "mounts": Entry("files", "mounts", "List mounts"),
     "netstat": Entry("network", "netstat", "List sockets"),
     "pcap": Entry("network", "pcap", "Capture frames of an interface"),
+    "patch": Entry("apply", "patch", "Patch the machine configuration of nodes"),
     "processes": Entry("system", "processes", "List processes"),
     "read": Entry("files", "read", "Print a file"),
     "reboot": Entry("power", "reboot", "Reboot nodes"),
@@ -61,6 +64,7 @@ COMMANDS = {
 }
 
 ALIASES = {
+    "apply": "apply-config",
     "c": "containers",
     "cat": "read",
     "cp": "copy",

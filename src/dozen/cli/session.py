@@ -40,6 +40,7 @@ class Session:
         self.path: Path | None = None
         self.context_name = ""
         self.insecure = False
+        self.fingerprints: list[str] = []
         self.failed: Failure | None = None
         self.connect: Callable[[Session], Connection] = connect
 
@@ -92,6 +93,13 @@ class Session:
         self.run(self._gather(work))
         self.finish()
 
+    def each_one_by_one(self, work: Callable[[Node], Awaitable[None]]) -> None:
+        """``work``, which talks with the person as it goes, on one node after another."""
+        for name in self.node_names():
+            self.nodes = [name] if name else []
+            self.run(self._gather(work))
+        self.finish()
+
     def finish(self) -> None:
         if self.failed:
             sys.exit(self.failed.code)
@@ -113,7 +121,7 @@ class Session:
         """A node in maintenance is asked directly, without the metadata that a proxy would want."""
         from dozen.client.connection import Connection
 
-        connections = [Connection.insecure(name) for name in names]
+        connections = [Connection.insecure(name, fingerprints=self.fingerprints) for name in names]
         try:
             return await self._gather_on([(connection, "") for connection in connections], work)
         finally:

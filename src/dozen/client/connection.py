@@ -7,7 +7,7 @@ not answer is passed over for a while, and the call goes to the next as long as 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -52,11 +52,14 @@ class Connection:
         *,
         cluster: str = "",
         connect_timeout: float = CONNECT_SECONDS,
+        inspect: Callable[[bytes], str] | None = None,
     ) -> None:
         if not endpoints:
             raise ClientError("there is no endpoint to connect to", "name one with --endpoints or in the context")
         self.endpoints = tuple(endpoints)
-        self._channels = [Channel(_address(each), tls=tls, connect_timeout=connect_timeout) for each in endpoints]
+        self._channels = [
+            Channel(_address(each), tls=tls, connect_timeout=connect_timeout, inspect=inspect) for each in endpoints
+        ]
         self._first = 0
         self._common = [("runtime", "Talos"), *([("context", cluster)] if cluster else [])]
 
@@ -78,11 +81,16 @@ class Connection:
         return cls(endpoints or context.endpoints, tls, cluster=context.cluster, connect_timeout=connect_timeout)
 
     @classmethod
-    def insecure(cls, endpoint: str, *, connect_timeout: float = CONNECT_SECONDS) -> Connection:
-        """To a node in maintenance: nobody is verified on either side."""
+    def insecure(
+        cls, endpoint: str, *, fingerprints: Sequence[str] = (), connect_timeout: float = CONNECT_SECONDS
+    ) -> Connection:
+        """To a node in maintenance: nobody is verified on either side, unless the node's key is to be one of those
+        with these fingerprints (SHA-256 of the public key's info, base64)."""
         from dozen.rpc.tls import client_context
 
-        return cls([endpoint], client_context(None, verify=False), connect_timeout=connect_timeout)
+        inspect = _one_of(fingerprints) if fingerprints else None
+        tls = client_context(None, verify=False)
+        return cls([endpoint], tls, connect_timeout=connect_timeout, inspect=inspect)
 
     async def __aenter__(self) -> Connection:
         return self
@@ -149,6 +157,18 @@ class Connection:
         for step in range(count):
             self._first = (start + step) % count
             yield self._channels[self._first], step == count - 1
+
+
+def _one_of(fingerprints: Sequence[str]) -> Callable[[bytes], str]:
+    """A check of a server's certificate by its key."""
+
+    def inspect(certificate: bytes) -> str:
+        from dozen.machinery.pki import CERTIFICATE_LABEL, key_fingerprint, to_pem
+
+        found = key_fingerprint(to_pem(CERTIFICATE_LABEL, certificate))
+        return "" if found in fingerprints else f"its key has the fingerprint {found}, which is not the expected one"
+
+    return inspect
 
 
 def _address(endpoint: str) -> str:

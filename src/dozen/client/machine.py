@@ -190,6 +190,17 @@ class Node:
     async def delete_meta(self, key: int) -> None:
         await self.ask("MetaDelete", message("machine.MetaDeleteRequest")(key=key))
 
+    async def apply_configuration(
+        self, text: str, mode: str = "AUTO", *, dry_run: bool = False, seconds: float = 60.0
+    ) -> Any:
+        """Mode: AUTO, NO_REBOOT, REBOOT, STAGED or TRY, which lasts ``seconds``. Gives mode, mode_details, warnings."""
+        request_class = message("machine.ApplyConfigurationRequest")
+        request = request_class(data=text.encode(), mode=getattr(request_class, mode), dry_run=dry_run)
+        if mode == "TRY":
+            request.try_mode_timeout.seconds = int(seconds)
+            request.try_mode_timeout.nanos = int(seconds % 1 * 1e9)
+        return await self.ask("ApplyConfiguration", request)
+
     async def client_configuration(self, roles: Iterable[str], seconds: int) -> Any:
         """ca, crt, key and talosconfig for the given roles, as the node's authority signs them."""
         request = message("machine.GenerateClientConfigurationRequest")(roles=list(roles))

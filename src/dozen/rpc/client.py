@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
@@ -51,6 +51,7 @@ class Channel:
     ``server_name``: what the server's certificate must say, if not the host. ``wait``: for how long a call waits for a
     server that does not answer yet before it fails with UNAVAILABLE; 0 tries once. ``name``: what errors call it.
     ``max_connections``: how many more may be opened when a connection has as many calls as its server allows.
+    ``inspect`` gets the server's certificate (DER) before anything is said to it; words that it gives refuse it.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class Channel:
         connect_timeout: float = _CONNECT_TIMEOUT,
         max_connections: int = 1,
         name: str | None = None,
+        inspect: Callable[[bytes], str] | None = None,
     ) -> None:
         self.address = address
+        self._inspect = inspect
         self._name = f"{name} at {address}" if name else address
         self._max_connections = max_connections
         self.last_used = time.monotonic()
@@ -327,6 +330,11 @@ class Channel:
         if wire.tls is not None and wire.tls.selected_alpn_protocol() not in ("h2", None):
             wire.abort()
             raise RpcError(Code.UNAVAILABLE, f"{self._name} does not speak HTTP/2")
+        if self._inspect is not None and wire.tls is not None:
+            complaint = self._inspect(wire.tls.getpeercert(binary_form=True) or b"")
+            if complaint:
+                wire.abort()
+                raise RpcError(Code.UNAUTHENTICATED, f"{self._name}: {complaint}")
 
 
 class PendingCall:
