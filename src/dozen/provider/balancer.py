@@ -1,12 +1,14 @@
-"""One address for the Kubernetes API of several control planes; a program of its own beside a cluster's machines.
+"""One address for several control planes; a program of its own beside a cluster's machines.
 
-    python -m dozen.provider.balancer PORT TARGET...
+    python -m dozen.provider.balancer PORT=TARGET,TARGET...
 
-It listens on this computer's loopback, which the machines reach as 10.0.2.2, and carries each connection to one of the
-targets (loopback ports that lead to a control plane each). That a target accepts a connection says nothing, because
-the emulator's network accepts for the guest behind it. So what the client says first, its TLS hello, is kept until the
-target has answered; a target that ends the connection instead, or says nothing, is followed by the next one, and is
-asked last for a while.
+It listens on ports of this computer's loopback, which the machines reach as 10.0.2.2: one for the Kubernetes API, and
+one where workers ask for certificates. Each connection is carried to one of the port's targets, loopback ports that
+lead to a control plane each.
+
+That a target accepts a connection says nothing, because the emulator's network accepts for the guest behind it. So
+what the client says first, its TLS hello, is kept until the target has answered; a target that ends the connection
+instead, or says nothing, is followed by the next one, and is asked last for a while.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,32 +89,43 @@ class Balancer:
         return None
 
 
-async def run(port: int, targets: Sequence[int]) -> None:
-    balancer = Balancer(targets)
-    server = await asyncio.start_server(balancer.serve, "127.0.0.1", port)
-    async with server:
-        await server.serve_forever()
+Services = Mapping[int, Sequence[int]]
+"""Port → targets."""
+
+
+async def run(services: Services) -> None:
+    async with AsyncExitStack() as stack:
+        for port, targets in services.items():
+            server = await asyncio.start_server(Balancer(targets).serve, "127.0.0.1", port)
+            await stack.enter_async_context(server)
+        await asyncio.Event().wait()
 
 
 # The other side: who starts and ends the program.
 
 
-def command_line(port: int, targets: Sequence[int], folder: Path) -> list[str]:
-    """The folder stands behind the targets only so that a process can be told from another cluster's."""
-    ports = [str(number) for number in (port, *targets)]
-    return [sys.executable, "-m", "dozen.provider.balancer", *ports, str(folder / "balancer.pid")]
+def command_line(services: Services, folder: Path) -> list[str]:
+    """The folder stands behind the services only so that a process can be told from another cluster's."""
+    words = [f"{port}={','.join(str(target) for target in targets)}" for port, targets in services.items()]
+    return [sys.executable, "-m", "dozen.provider.balancer", *words, str(folder / "balancer.pid")]
 
 
-def ensure(port: int, targets: Sequence[int], folder: Path) -> None:
-    """The program running with exactly these targets. Raises ProviderError when its port is taken."""
-    wanted = command_line(port, targets, folder)
+def read_services(words: Sequence[str]) -> dict[int, list[int]]:
+    parts = (word.partition("=") for word in words)
+    return {int(port): [int(target) for target in targets.split(",")] for port, _, targets in parts}
+
+
+def ensure(services: Services, folder: Path) -> None:
+    """The program running with exactly these services. Raises ProviderError when a port is taken."""
+    wanted = command_line(services, folder)
     if running := _find_process(folder):
         if running[1] == wanted[1:]:
             return
         stop(folder)
-    if not port_is_free(port):
-        hint = f"end the program that listens there (`ss -ltnp sport = :{port}` names it), or destroy the cluster"
-        raise ProviderError(f"port {port}, where the cluster's Kubernetes API is, is taken by another program", hint)
+    for port in services:
+        if not port_is_free(port):
+            hint = f"end the program that listens there (`ss -ltnp sport = :{port}` names it), or destroy the cluster"
+            raise ProviderError(f"port {port}, which leads to the cluster's control planes, is taken", hint)
     with (folder / "balancer.log").open("wb") as log:
         process = subprocess.Popen(
             wanted,
@@ -149,4 +163,4 @@ def _find_process(folder: Path) -> tuple[int, list[str]] | None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[1]), [int(word) for word in sys.argv[2:-1]]))
+    asyncio.run(run(read_services(sys.argv[1:-1])))

@@ -35,7 +35,7 @@ from dozen.provider import balancer, layout
 from dozen.provider.access import ask_version
 from dozen.provider.layout import Member, Plan
 from dozen.provider.machines import BootImage, Machine, MachineSpec, ProviderError, Report, reported
-from dozen.provider.network import Place, Router, address_of
+from dozen.provider.network import TRUST_PORT, Place, Router, address_of
 from dozen.provider.qemu import Qemu, find_port, write_private
 from dozen.provider.readiness import Bringing
 from dozen.provider.waiting import await_answer
@@ -244,8 +244,12 @@ class Creation:
             places = self.router.ensure(member.name for member in self.plan.members)
             ways = f"{places[self.plan.members[0].name].address} and up"
             if self.plan.balancer:
-                targets = [places[member.name].kubernetes for member in self.plan.control_planes]
-                balancer.ensure(self.plan.balancer, targets, self.folder)
+                leaders = [places[member.name] for member in self.plan.control_planes]
+                services = {self.plan.balancer: [place.kubernetes for place in leaders]}
+                if len(leaders) < len(self.plan.members):
+                    # Workers ask where the cluster's endpoint is, at a port that cannot be chosen.
+                    services[TRUST_PORT] = [place.trust for place in leaders]
+                balancer.ensure(services, self.folder)
                 ways += f", the control planes' API behind {self.plan.endpoint}"
             step.result(ways)
         return places

@@ -42,16 +42,17 @@ SUBNET, PREFIX = "10.0.2.0/24", 24
 FIRST_HOST = 15
 """The last byte of the first machine's address; the emulator's DHCP server starts there, too."""
 MOST_HOSTS = 100
-KUBERNETES_PORT = 6443
+KUBERNETES_PORT, TRUST_PORT = 6443, 50001
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where one machine is plugged in. ``api`` and ``kubernetes`` are loopback ports of this computer."""
+    """Where one machine is plugged in. ``api``, ``kubernetes`` and ``trust`` are loopback ports of this computer."""
 
     name: str
     address: str
     api: int
     kubernetes: int
+    trust: int
 
     def plug(self, folder: Path) -> Plug:
         return Plug(folder, self.name, self.api)
@@ -59,7 +60,7 @@ class Place(msgspec.Struct, frozen=True):
 
 def forwards(place: Place) -> list[str]:
     """The loopback ports that lead to the machine, as the emulator writes them."""
-    pairs = ((place.api, API_PORT), (place.kubernetes, KUBERNETES_PORT))
+    pairs = ((place.api, API_PORT), (place.kubernetes, KUBERNETES_PORT), (place.trust, TRUST_PORT))
     return [f"tcp:127.0.0.1:{here}-{place.address}:{there}" for here, there in pairs]
 
 
@@ -124,7 +125,7 @@ class Router:
         known = {place.name for place in state.places}
         for name in names:
             if name not in known:
-                place = Place(name, address_of(len(state.places)), find_port(), find_port())
+                place = Place(name, address_of(len(state.places)), find_port(), find_port(), find_port())
                 if running:
                     self._add(place, state.sockets)
                 state.places.append(place)
@@ -175,6 +176,6 @@ class Router:
 
 def with_free_ports(place: Place) -> Place:
     """The place with other ports where another program has taken one while the network was down."""
-    ports = {"api": place.api, "kubernetes": place.kubernetes}
+    ports = {"api": place.api, "kubernetes": place.kubernetes, "trust": place.trust}
     taken = {name: find_port() for name, port in ports.items() if not port_is_free(port)}
     return msgspec.structs.replace(place, **taken)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dozen.provider import balancer
-from dozen.provider.balancer import Balancer, command_line
+from dozen.provider.balancer import Balancer, command_line, read_services
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -111,8 +111,7 @@ def test_a_target_that_failed_is_asked_last_until_it_is_forgiven() -> None:
 
 
 def test_its_command_line_tells_one_cluster_s_from_another_s() -> None:
-    assert command_line(7000, [1, 2], Path("/c/one"))[1:] == [
-        *("-m", "dozen.provider.balancer"),
-        *("7000", "1", "2"),
-        "/c/one/balancer.pid",
-    ]
+    services = {7000: [1, 2], 50001: [3]}
+    words = command_line(services, Path("/c/one"))[1:]
+    assert words == ["-m", "dozen.provider.balancer", "7000=1,2", "50001=3", "/c/one/balancer.pid"]
+    assert read_services(words[2:-1]) == services

@@ -11,7 +11,7 @@ from dozen.machinery.config.secrets import new_secrets
 from dozen.provider.layout import Member, Plan, configure, grown, host_name, read_plan, write_plan
 from dozen.provider.network import Place
 
-PLACE = Place("c-worker-1", "10.0.2.16", 41000, 41001)
+PLACE = Place("c-worker-1", "10.0.2.16", 41000, 41001, 41002)
 LEADER, WORKER = Member("c-controlplane-1", "controlplane"), Member("c-worker-1", "worker")
 SECRETS = new_secrets()
 
@@ -44,12 +44,12 @@ def test_the_plan_outlives_the_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("balancer", "endpoint"), [(0, "https://10.0.2.15:6443"), (6500, "https://10.0.2.2:6500")])
 def test_several_control_planes_are_behind_the_balancer(balancer: int, endpoint: str) -> None:
     plan = Plan((LEADER,), balancer=balancer)
-    made = yaml.load(configure("c", plan, LEADER, Place("p", "10.0.2.15", 1, 2), SECRETS))
+    made = yaml.load(configure("c", plan, LEADER, Place("p", "10.0.2.15", 1, 2, 3), SECRETS))
     assert made["cluster"]["controlPlane"]["endpoint"] == endpoint
 
 
 def test_a_control_plane_can_be_reached_by_the_names_of_this_computer() -> None:
-    made = yaml.load(configure("c", Plan((LEADER,)), LEADER, Place("p", "10.0.2.15", 1, 2), SECRETS))
+    made = yaml.load(configure("c", Plan((LEADER,)), LEADER, Place("p", "10.0.2.15", 1, 2, 3), SECRETS))
     assert {"127.0.0.1", "localhost"} <= set(made["cluster"]["apiServer"]["certSANs"])
     assert {"127.0.0.1", "10.0.2.15"} <= set(made["machine"]["certSANs"])
     assert made["cluster"]["allowSchedulingOnControlPlanes"] is True

@@ -9,8 +9,8 @@ from dozen.provider import network
 from dozen.provider.machines import ProviderError
 from dozen.provider.network import Place, Router, adding_commands, address_of, router_arguments, with_free_ports
 
-ONE = Place("one", "10.0.2.15", 41000, 41001)
-TWO = Place("two", "10.0.2.16", 42000, 42001)
+ONE = Place("one", "10.0.2.15", 41000, 41001, 41002)
+TWO = Place("two", "10.0.2.16", 42000, 42001, 42002)
 FOLDER = Path("/state/c/network")
 
 
@@ -23,7 +23,9 @@ def test_every_place_has_a_cable_in_the_same_hub_and_two_ways_in() -> None:
     assert backends[0] == (
         "user,id=user,ipv6=off,net=10.0.2.0/24,dhcpstart=10.0.2.15"
         ",hostfwd=tcp:127.0.0.1:41000-10.0.2.15:50000,hostfwd=tcp:127.0.0.1:41001-10.0.2.15:6443"
+        ",hostfwd=tcp:127.0.0.1:41002-10.0.2.15:50001"
         ",hostfwd=tcp:127.0.0.1:42000-10.0.2.16:50000,hostfwd=tcp:127.0.0.1:42001-10.0.2.16:6443"
+        ",hostfwd=tcp:127.0.0.1:42002-10.0.2.16:50001"
     )
     assert backends[2] == (
         "dgram,id=cable-one,local.type=unix,local.path=/proc/self/fd/7/one.router"
@@ -50,6 +52,7 @@ def test_a_place_added_later_is_the_same_as_one_from_the_start() -> None:
         ("netdev_add", {"type": "hubport", "id": "hub-one", "hubid": 0, "netdev": "cable-one"}),
         ("human-monitor-command", {"command-line": "hostfwd_add user tcp:127.0.0.1:41000-10.0.2.15:50000"}),
         ("human-monitor-command", {"command-line": "hostfwd_add user tcp:127.0.0.1:41001-10.0.2.15:6443"}),
+        ("human-monitor-command", {"command-line": "hostfwd_add user tcp:127.0.0.1:41002-10.0.2.15:50001"}),
     ]
 
 
@@ -79,9 +82,9 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Router, li
 def test_a_machine_keeps_its_place_and_later_ones_come_behind(running: tuple[Router, list[str]]) -> None:
     router, asked = running
     first = router.ensure(["a"])
-    assert first == {"a": Place("a", "10.0.2.15", 40000, 40001)}
+    assert first == {"a": Place("a", "10.0.2.15", 40000, 40001, 40002)}
     again = router.ensure(["c", "a"])
-    assert again == {**first, "c": Place("c", "10.0.2.16", 40002, 40003)} == router.places()
+    assert again == {**first, "c": Place("c", "10.0.2.16", 40003, 40004, 40005)} == router.places()
     assert asked.count("netdev_add") == 4
 
 
@@ -92,7 +95,7 @@ def test_what_an_interrupted_command_added_already_is_taken_over(running: tuple[
 def test_a_port_that_another_program_took_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "port_is_free", lambda port: port != 41000)
     monkeypatch.setattr(network, "find_port", lambda: 50123)
-    assert with_free_ports(ONE) == Place("one", "10.0.2.15", 50123, 41001)
+    assert with_free_ports(ONE) == Place("one", "10.0.2.15", 50123, 41001, 41002)
     assert with_free_ports(TWO) == TWO
 
 
