@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from dozen.provider.machines import BootImage
 from dozen.testing.booter import Booter
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
-from dozen.testing.toolbox import Toolbox, make_archive
+from dozen.testing.toolbox import Toolbox, make_agnhost, make_archive
 
 # What udev rules given in configuration have to bring about; test_twelve looks for it.
 UDEV_RULE = 'SUBSYSTEM=="block", KERNEL=="vdb", SYMLINK+="dozen-test-disk"'
@@ -43,6 +44,13 @@ def node(boot_for_session: Booter, tmp_path_factory: pytest.TempPathFactory) -> 
 def archive() -> bytes:
     """The toolbox's image."""
     return make_archive(toolroot.ensure().path / "usr/bin/busybox")
+
+
+@pytest.fixture(scope="session")
+def agnhost() -> bytes:
+    """What tests run in pods. DOZEN_AGNHOST names the program when it was built elsewhere."""
+    built = Path(os.environ.get("DOZEN_AGNHOST") or "build/agnhost")
+    return make_agnhost(built, toolroot.ensure().path / "usr/bin/busybox")
 
 
 @pytest.fixture(scope="session")

@@ -7,17 +7,15 @@ chroot. The image is an OCI archive of one file, made here; it goes in and is ru
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import tarfile
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dozen.machinery.kubernetes.versions import AGNHOST_IMAGE
 from dozen.machinery.messages import enum, message
+from dozen.testing import archives
 from dozen.testing.live import LiveNode
 
 NAME = "localhost/toolbox:1"
@@ -27,53 +25,43 @@ RUN = "/machine.DebugService/ContainerRun"
 
 
 def make_archive(busybox: Path) -> bytes:
-    """An OCI image archive (image layout specification 1.0) whose only layer is busybox and its shell's name."""
-    layer = _tar({"bin/busybox": (busybox.read_bytes(), 0o755)}, links={"bin/sh": "busybox"}, folders=("host", "tmp"))
-    blobs: dict[str, bytes] = {}
-
-    def add(kind: str, content: bytes) -> dict[str, Any]:
-        digest = hashlib.sha256(content).hexdigest()
-        blobs[f"blobs/sha256/{digest}"] = content
-        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
-
-    layer_entry = add("layer.v1.tar", layer)
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [layer_entry["digest"]]},
-    }
-    config_entry = add("config.v1+json", json.dumps(config).encode())
-    manifest = {"schemaVersion": 2, "config": config_entry, "layers": [layer_entry]}
-    entry = add("manifest.v1+json", json.dumps(manifest).encode())
-    entry["annotations"] = {"io.containerd.image.name": NAME, "org.opencontainers.image.ref.name": "1"}
-    index = {"schemaVersion": 2, "manifests": [entry]}
-    files = {
-        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
-        "index.json": json.dumps(index).encode(),
-        **blobs,
-    }
-    return _tar({name: (content, 0o644) for name, content in files.items()})
+    """The image: busybox and its shell's name."""
+    return archives.make_archive(
+        NAME,
+        {"bin/busybox": busybox.read_bytes()},
+        links={"bin/sh": "busybox"},
+        folders=("host", "tmp"),
+        config={"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+    )
 
 
-def _tar(
-    files: dict[str, tuple[bytes, int]], links: dict[str, str] | None = None, folders: tuple[str, ...] = ()
-) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name in sorted({*folders, *(str(Path(name).parent) for name in files if "/" in name)}):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(folder)
-        for name, (content, mode) in files.items():
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(content), mode
-            tar.addfile(info, io.BytesIO(content))
-        for name, target in (links or {}).items():
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, target
-            tar.addfile(info)
-    return stream.getvalue()
+APPLETS = (
+    *("sh", "cat", "chroot", "echo", "hostname", "id", "losetup", "ls", "mkdir", "mount", "nslookup", "seq", "sleep"),
+    *("true", "truncate", "umount", "wget"),
+)
+
+
+def make_agnhost(program: Path, busybox: Path) -> bytes:
+    """Upstream's main test image under its own name, as far as our tests need it: its program and a few commands."""
+    return archives.make_archive(
+        AGNHOST_IMAGE,
+        {"agnhost": program.read_bytes(), "bin/busybox": busybox.read_bytes()},
+        links={f"bin/{name}": "busybox" for name in APPLETS},
+        folders=("host", "tmp", "etc", "proc", "sys", "dev"),
+        config={"Entrypoint": ["/agnhost"], "Cmd": ["pause"], "Env": ["PATH=/bin"]},
+    )
+
+
+def import_archive(node: LiveNode, archive: bytes, namespace: str, seconds: float = 300.0) -> str:
+    """Brings an image to a node; ``namespace`` is NS_SYSTEM or NS_CRI. Gives the image's name."""
+    request = message("machine.ImageServiceImportRequest")
+
+    def requests() -> Iterator[Any]:
+        yield request(containerd={"namespace": getattr(enum("common.ContainerdNamespace"), namespace)})
+        for start in range(0, len(archive), CHUNK):
+            yield request(image_chunk={"bytes": archive[start : start + CHUNK]})
+
+    return str(node.converse(IMPORT, requests(), seconds=seconds)[0].name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +81,7 @@ class Toolbox:
         self.image = ""
 
     def install(self, archive: bytes) -> None:
-        request = message("machine.ImageServiceImportRequest")
-
-        def requests() -> Iterator[Any]:
-            yield request(containerd={"namespace": self.namespace})
-            for start in range(0, len(archive), CHUNK):
-                yield request(image_chunk={"bytes": archive[start : start + CHUNK]})
-
-        self.image = self.node.converse(IMPORT, requests(), seconds=120)[0].name
+        self.image = import_archive(self.node, archive, "NS_SYSTEM", 120)
 
     def run(self, script: str, *, seconds: float = 90.0, **options: Any) -> Outcome:
         """Runs a shell script to its end. ``options``: ``env``, ``privileged`` (True)."""

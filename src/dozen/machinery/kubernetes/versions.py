@@ -34,6 +34,8 @@ ETCD_IMAGE = f"registry.k8s.io/etcd:{ETCD}"
 COREDNS_IMAGE = f"registry.k8s.io/coredns/coredns:{COREDNS}"
 FLANNEL_IMAGE = f"ghcr.io/siderolabs/flannel:{FLANNEL}"
 PAUSE_IMAGE = f"registry.k8s.io/pause:{PAUSE}"
+# What tests run in pods, as upstream's own tests do.
+AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
 # Ours, and only in the image cache: no registry has it.
 CNI_PLUGINS_IMAGE = f"localhost/dozen/cni-plugins:{CNI_PLUGINS}"
 

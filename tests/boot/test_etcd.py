@@ -1,0 +1,107 @@
+"""Three members of etcd: one is lost, a snapshot is taken, and everything is made again from it.
+
+The machines run nothing but etcd: their configuration names a kubelet image that nobody has, so no static pod starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from dozen.machinery.messages import message, method_types
+from dozen.provider.cluster import Clusters
+from dozen.provider.machines import BootImage
+from dozen.rpc.status import RpcError
+from dozen.testing.kubecluster import KubeCluster
+from dozen.testing.live import MACHINE, LiveNode
+from dozen.testing.portal import Portal
+
+NO_KUBELET = "machine: {kubelet: {image: 'localhost/none:v1'}}"
+NAMES = [f"etcd-controlplane-{number}" for number in (1, 2, 3)]
+SMALL: dict[str, Any] = {"control_planes": 3, "cpus": 1, "memory_mib": 1024, "disk_mib": 4096, "kubernetes": False}
+CHUNK = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def trio(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeCluster]:
+    """Three control planes, of which the first was told to begin."""
+    if image.images is None:
+        pytest.skip("the image brings no container images to run Kubernetes from")
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("clusters"))}
+    cluster = KubeCluster(Clusters(environ), "etcd", image.kernel.parent, portal)
+    try:
+        cluster.create(**SMALL, patches=(NO_KUBELET,))
+        cluster.first.call("Bootstrap", seconds=60)
+        for node in cluster.nodes.values():
+            node.until_healthy("etcd", seconds=300)
+        yield cluster
+    finally:
+        cluster.destroy()
+
+
+def members(node: LiveNode) -> dict[str, Any]:
+    return {member.hostname: member for member in node.call("EtcdMemberList").messages[0].members}
+
+
+def voters(node: LiveNode) -> set[str]:
+    return {name for name, member in members(node).items() if not member.is_learner}
+
+
+def stop(trio: KubeCluster, node: LiveNode) -> None:
+    trio.portal.run(trio.clusters.provider.stop(node.machine.folder))
+
+
+def test_all_three_vote_and_agree_on_a_leader(trio: KubeCluster) -> None:
+    trio.first.until(lambda: voters(trio.first) == set(NAMES), "three voters", 300)
+    leaders = {node.call("EtcdStatus").messages[0].member_status.leader for node in trio.nodes.values()}
+    assert len(leaders) == 1
+    assert leaders <= {member.id for member in members(trio.first).values()}
+
+
+def test_a_second_bootstrap_is_refused(trio: KubeCluster) -> None:
+    with pytest.raises(RpcError, match="etcd data directory is not empty"):
+        trio.first.call("Bootstrap")
+
+
+def test_without_one_member_the_others_go_on_and_can_drop_it(trio: KubeCluster) -> None:
+    lost = trio.nodes.pop(NAMES[2])
+    identity = members(trio.first)[NAMES[2]].id
+    stop(trio, lost)
+    lost.close()
+    status = trio.first.until(lambda: trio.first.call("EtcdStatus").messages[0].member_status, "a status", 60)
+    assert status.leader
+    trio.first.until(lambda: trio.first.call("EtcdRemoveMemberByID", member_id=identity) or True, "its removal", 120)
+    assert voters(trio.first) == set(NAMES[:2])
+
+
+def test_everything_is_made_again_from_a_snapshot(trio: KubeCluster) -> None:
+    first = trio.first
+    before = first.call("EtcdStatus").messages[0].member_status
+    snapshot = b"".join(part.bytes for part in first.call("EtcdSnapshot", seconds=120))
+    assert len(snapshot) > 1024
+    for node in list(trio.nodes.values()):
+        stop(trio, node)
+        node.close()
+    # As after the loss of all disks: blank machines with the same configuration.
+    for name in NAMES:
+        (trio.clusters.folder / "etcd" / "nodes" / name / "disk.raw").unlink()
+    trio.nodes.clear()
+    trio.create(**SMALL)
+    first = trio.first
+    recover(first, snapshot)
+    first.call("Bootstrap", recover_etcd=True, seconds=120)
+    first.until_healthy("etcd", seconds=300)
+    first.until(lambda: voters(first) == set(NAMES), "three voters again", 400)
+    after = first.call("EtcdStatus").messages[0].member_status
+    assert after.raft_applied_index > 0
+    assert after.db_size >= before.db_size / 4
+
+
+def recover(node: LiveNode, snapshot: bytes) -> None:
+    path, data = MACHINE + "EtcdRecover", message("common.Data")
+    types = method_types(path)
+    assert types.request is data
+    node.converse(path, (data(bytes=snapshot[at : at + CHUNK]) for at in range(0, len(snapshot), CHUNK)), seconds=120)
