@@ -91,6 +91,8 @@ class Machine:
         self.runtime = Runtime(self.store, self.run_effect, logging.getLogger("dozen.engine"))
         self.meta = meta_store.MetaStore()
         self.server: Server | None = None
+        # Whether containerd's store and the places that containers write to are there (`tasks.containers`).
+        self.containers_prepared = False
         self.background: set[asyncio.Task[object]] = set()
         self._stage = "booting"
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()

@@ -46,11 +46,6 @@ async def _udevd_listens(machine: Machine) -> None:
         raise FileNotFoundError(f"{UDEVD_SOCKET} is missing")
 
 
-def _prepare_containerd(machine: Machine) -> None:
-    for directory in ("/var/lib/containerd", "/run/containerd", "/var/cni", "/run/cni"):
-        os.makedirs(directory, mode=0o711, exist_ok=True)
-
-
 MACHINED = Service(id="machined", argv=(), confinement=Confinement())
 
 CATALOGUE: tuple[Service, ...] = (
@@ -75,8 +70,10 @@ CATALOGUE: tuple[Service, ...] = (
         id="containerd",
         argv=("/bin/containerd", "--config", "/etc/containerd/config.toml"),
         confinement=Confinement(cgroup="system/runtime", oom=-999, env=(("HOME", "/"),)),
-        conditions=(Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),),
-        prepare=_prepare_containerd,
+        conditions=(
+            Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),
+            Condition("images and places for containers", lambda machine: machine.containers_prepared),
+        ),
         unavailable=_needs_own_kernel,
         health=Health(_containerd_answers, first_after=0.5),
     ),

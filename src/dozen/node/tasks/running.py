@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dozen.machinery.resources import block
 from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, MACHINED
+from dozen.node.tasks.containers import prepare_containers
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -85,6 +86,8 @@ async def _use_ephemeral(machine: Machine) -> None:
     while not machine.var_is_ready:
         await asyncio.sleep(0.05)
     machine.logs.keep_in(LOG_DIRECTORY)
+    await prepare_containers(machine)
+    machine.containers_prepared = True
     machine.clear_problem("ephemeral")
 
 

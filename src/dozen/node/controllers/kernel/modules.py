@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     pass
 
 
+# Not loaded by its first user, as others are: without it packets between pods of one bridge pass by the filter that
+# translates service addresses.
+BRIDGE_FILTER = "br_netfilter"
+
+
 class LoadedWish(Spec):
     """A wish for a module that was carried out, so that it is not again at the next change of another one."""
 
@@ -31,7 +36,7 @@ LOADED_WISH = Kind("LoadedModuleWishes.kernel.dozen", "runtime", LoadedWish, "Lo
 
 
 class ModuleSpecController:
-    """KernelSettings → KernelModuleSpec."""
+    """KernelSettings, and what every node of a cluster needs → KernelModuleSpec."""
 
     name = "kernel-module-specs"
     inputs = (Input(KERNEL_SETTINGS),)
@@ -41,9 +46,12 @@ class ModuleSpecController:
         settings = view.get(KERNEL_SETTINGS, KERNEL)
         if settings is None:
             return
+        modules = {BRIDGE_FILTER: KernelModuleSpec(name=BRIDGE_FILTER)}
         for module in settings.spec.modules:
             spec = KernelModuleSpec(name=module.name, parameters=module.parameters)
-            yield Put(KERNEL_MODULE_SPEC, module.name, spec)
+            modules[module.name] = spec
+        for name, spec in modules.items():
+            yield Put(KERNEL_MODULE_SPEC, name, spec)
 
 
 class ModuleController:

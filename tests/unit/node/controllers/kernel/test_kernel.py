@@ -113,10 +113,11 @@ def test_what_is_not_there_is_missing() -> None:
 
 def test_modules_are_loaded_together_and_once() -> None:
     said = KernelSettings(modules=(settings.Module(name="xfs"), settings.Module(name="tun", parameters=("a=1",))))
-    (tun, xfs) = sorted(
+    (bridge, tun, xfs) = sorted(
         ModuleSpecController().plan(PlainView((KERNEL_SETTINGS, KERNEL, said))),
         key=lambda step: step.id,  # type: ignore[union-attr]
     )
+    assert bridge == Put(KERNEL_MODULE_SPEC, "br_netfilter", KernelModuleSpec(name="br_netfilter"))
     assert tun == Put(KERNEL_MODULE_SPEC, "tun", KernelModuleSpec(name="tun", parameters=("a=1",)))
     view = PlainView((tun.kind, tun.id, tun.spec), (xfs.kind, xfs.id, xfs.spec))  # type: ignore[union-attr]
     wishes = [Put(LOADED_WISH, "tun", LoadedWish(parameters=("a=1",))), Put(LOADED_WISH, "xfs", LoadedWish())]
