@@ -174,3 +174,25 @@ STATIC_POD_STATUS = Kind(
     aliases=("podstatus", "staticpodstatus", "sps"),
     columns=(("Ready", '{.conditions[?(@.type=="Ready")].status}'),),
 )
+
+
+class SecretsStatusSpec(Spec):
+    """Whether the files with secrets are there that static pods read; ``version`` changes when a pod must start anew
+    because of them, not when one is merely renewed; id ``static-pods``."""
+
+    ready: bool = False
+    version: str = ""
+
+    WIRE = "1 ready bool, 2 version string"
+
+
+SECRETS_STATUS = Kind(
+    "SecretStatuses.kubernetes.talos.dev",
+    "controlplane",
+    SecretsStatusSpec,
+    "SecretStatus",
+    aliases=("secretstatus", "ss"),
+    columns=(("Ready", "{.ready}"), ("Secrets Version", "{.version}")),
+)
+
+STATIC_PODS = "static-pods"
