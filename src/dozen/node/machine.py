@@ -30,6 +30,7 @@ from dozen.node.stage import STAGE, StageSpec
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
+    from dozen.node.etcd.member import EtcdMember
     from dozen.rpc.server import Server
 
 MACHINE_SOCKET = "/system/run/machined/machine.sock"
@@ -93,6 +94,8 @@ class Machine:
         self.server: Server | None = None
         # Whether containerd's store and the places that containers write to are there (`tasks.containers`).
         self.containers_prepared = False
+        # There once the engine runs; see `dozen.node.registry`.
+        self.etcd: EtcdMember | None = None
         self.background: set[asyncio.Task[object]] = set()
         self._stage = "booting"
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()

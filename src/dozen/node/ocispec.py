@@ -7,10 +7,15 @@ configuration holds is in the OCI image specification (config.md).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from dozen.node.services.definition import ContainerProgram
 
 VERSION = "1.1.0"
 SPEC_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Spec"
+# Open files that a service may have: what container engines give.
+FILES = 1024 * 1024
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # capabilities(7), by number.
@@ -130,6 +135,42 @@ def build_spec(image: ImageConfig, wish: Wish) -> dict[str, Any]:
     }
 
 
+def build_program_spec(image: ImageConfig, program: ContainerProgram, may_give: int = -1) -> dict[str, Any]:
+    """The specification of a service's container: the node's network and names, its own mounts. Raises BadImage."""
+    wanted = ALL_CAPABILITIES if program.privileged else program.capabilities
+    capabilities = [name for name in wanted if may_give >> ALL_CAPABILITIES.index(name) & 1]
+    own = ("mount",) if program.host_pids else ("mount", "pid", "ipc")
+    linux: dict[str, Any] = {
+        "namespaces": [{"type": name} for name in own],
+        "cgroupsPath": program.cgroup,
+        "resources": {"devices": [{"allow": program.privileged, "access": "rwm"}]},
+    }
+    if program.propagation:
+        linux["rootfsPropagation"] = program.propagation
+    if not program.privileged:
+        linux["maskedPaths"] = list(_MASKED)
+        linux["readonlyPaths"] = list(_READONLY)
+    mounts = _program_mounts() if program.privileged else _usual_mounts()
+    mounts += [_mount(each.destination, each.type, each.source, *each.options) for each in program.mounts]
+    return {
+        "ociVersion": VERSION,
+        "process": {
+            "terminal": False,
+            "user": {"uid": program.uid, "gid": program.gid},
+            "args": build_command(image, program.args),
+            "env": build_environment(image.env, Wish(env=dict(program.env))),
+            "cwd": image.directory,
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
+            "noNewPrivileges": not program.privileged,
+            "oomScoreAdj": program.oom,
+            "rlimits": [{"type": "RLIMIT_NOFILE", "hard": FILES, "soft": FILES}],
+        },
+        "root": {"path": "rootfs", "readonly": program.read_only},
+        "mounts": mounts,
+        "linux": linux,
+    }
+
+
 def build_command(image: ImageConfig, args: Sequence[str]) -> list[str]:
     """The command line: the caller's, or the image's own."""
     command = list(args) or [*image.entrypoint, *image.command]
@@ -164,6 +205,15 @@ def _privileged_mounts() -> list[dict[str, Any]]:
         _mount("/sys", "bind", "/sys", "rbind", "rw", "rslave"),
         _mount("/dev", "bind", "/dev", "rbind", "rw", "rslave"),
         _mount("/host", "bind", "/", "rbind", "rw", "rslave"),
+    ]
+
+
+def _program_mounts() -> list[dict[str, Any]]:
+    """What a privileged service sees of the node without asking for more: its devices and all of /sys."""
+    return [
+        _mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+        _mount("/sys", "bind", "/sys", "rbind", "rw", "rslave"),
+        _mount("/dev", "bind", "/dev", "rbind", "rw", "rslave"),
     ]
 
 

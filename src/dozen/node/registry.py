@@ -44,6 +44,7 @@ def add_second_wave(machine: Machine) -> None:
     _add(machine, (MachineStatusController(kubernetes=managed), *time_controllers(managed)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _watch(machine, hardware_watchers(managed))
+    _add_etcd(machine)
 
 
 def _add_block(machine: Machine) -> None:
@@ -66,6 +67,14 @@ def _add_membership(machine: Machine) -> None:
 
     _add(machine, tuple(membership_controllers()))
     _watch(machine, tuple(membership_watchers(machine)))
+
+
+def _add_etcd(machine: Machine) -> None:
+    from dozen.node.controllers.etcd import etcd_controllers, make_member
+
+    _add(machine, etcd_controllers())
+    machine.etcd = make_member(machine)
+    _watch(machine, (machine.etcd,))
 
 
 def _add(machine: Machine, controllers: Iterator[Controller] | tuple[Controller, ...]) -> None:

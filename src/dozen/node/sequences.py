@@ -65,6 +65,7 @@ BOOT = Sequence(
     ),
 )
 STOP_PHASES = (
+    Phase("leadership", (stopping.hand_over_leadership,)),
     Phase("stopAllServices", (stopping.stop_containers, stopping.stop_services)),
     Phase("stopControllers", (stopping.stop_controllers,)),
     Phase("killProcesses", (stopping.kill_processes,)),

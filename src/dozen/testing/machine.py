@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
@@ -11,6 +11,9 @@ from dozen.node.configuration import Applied, Refusal
 from dozen.node.events import Events
 from dozen.node.logs import Logs
 from dozen.node.services.supervisor import ServiceError
+
+if TYPE_CHECKING:
+    from dozen.node.api.ports import Etcd
 
 
 class FakeVersion(NamedTuple):
@@ -131,6 +134,7 @@ class FakeMachine:
         self.logs = Logs()
         self.events = Events()
         self.meta = FakeMeta()
+        self.etcd: Etcd | None = None
         self.log = logging.getLogger("dozen.testing")
         self.configuration = FakeConfigurations()
         self.endings: list[tuple[str, str, bool]] = []

@@ -12,7 +12,7 @@ import pytest
 from dozen.node.logs import Logs
 from dozen.node.process import Confinement, ExitStatus
 from dozen.node.services import supervisor as supervisor_module
-from dozen.node.services.definition import Condition, Health, Restart, Service, State
+from dozen.node.services.definition import Condition, ContainerProgram, Health, Restart, Service, State
 from dozen.node.services.supervisor import ServiceError, ServiceRunner, Supervisor
 
 
@@ -196,3 +196,33 @@ def test_only_permitted_operations_are_carried_out() -> None:
             await supervisor.start("etcd")
 
     run((service("kubelet", operations=frozenset(("start", "restart"))), service("apid")), scenario)
+
+
+def test_a_container_s_program_is_awaited_and_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "PROGRAM_PERIOD", 0.01)
+    wanted: list[ContainerProgram | None] = [None]
+
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        started: list[ContainerProgram] = []
+
+        async def start(id: str, program: ContainerProgram, output: object) -> FakeProcess:
+            started.append(program)
+            return FakeProcess(1)
+
+        monkeypatch.setattr("dozen.node.services.container.start_container", start)
+        supervisor.start_all()
+        runner = supervisor.get("etcd")
+        while not runner.events:
+            await asyncio.sleep(0.01)
+        assert runner.state is State.WAITING
+        assert runner.events[-1].message == "Waiting for its configuration"
+        wanted[0] = ContainerProgram("first")
+        while runner.state is not State.RUNNING:
+            await asyncio.sleep(0.01)
+        wanted[0] = ContainerProgram("second")
+        while len(started) < 2 or runner.state is not State.RUNNING:
+            await asyncio.sleep(0.01)
+        assert [each.image for each in started] == ["first", "second"]
+        assert not any("Ended unasked" in event.message for event in runner.events)
+
+    run((Service(id="etcd", program=lambda machine: wanted[0]),), scenario)

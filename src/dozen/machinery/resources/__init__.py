@@ -31,6 +31,7 @@ THEMES = (
     "cluster",
     "kubernetes",
     "manifests",
+    "etcd",
 )
 
 NAMESPACES = {
@@ -44,6 +45,7 @@ NAMESPACES = {
     "cluster": "The cluster that the node belongs to",
     "k8s": "Kubernetes on this node",
     "controlplane": "The cluster's control plane, as far as this node is part of it",
+    "etcd": "etcd on this node",
 }
 
 

@@ -56,7 +56,7 @@ def _field(cls: type[msgspec.Struct], row: Row) -> Encoder:
     if row.type.startswith("["):
         value = _repeated(cls, row.number, row.type[1:-1])
     elif row.type.startswith("{"):
-        value = _map(row.number)
+        value = _map(cls, row.number, row.type[1:-1])
     else:
         value = _single(cls, row.number, row.type)
     return lambda spec: value(get(spec))
@@ -103,11 +103,14 @@ def _repeated(cls: type[msgspec.Struct], number: int, type_: str) -> Encoder:
     return lambda values: b"".join([tag + _delimited(encode(value)) for value in values])
 
 
-def _map(number: int) -> Encoder:
+def _map(cls: type[msgspec.Struct], number: int, type_: str) -> Encoder:
     tag = varint(number << 3 | LENGTH)
+    if type_ != "string":
+        _nested(cls, type_)
 
     def encode_map(values: Any) -> bytes:
-        entries = [(key.encode(), values[key].encode()) for key in sorted(values)]
+        content: Callable[[Any], bytes] = str.encode if type_ == "string" else encode
+        entries = [(key.encode(), content(values[key])) for key in sorted(values)]
         return b"".join([tag + _delimited(_entry(1, key) + _entry(2, value)) for key, value in entries])
 
     return encode_map

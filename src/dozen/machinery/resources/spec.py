@@ -24,7 +24,8 @@ duration                  int, nanoseconds      google.protobuf.Duration (YAML: 
 enum:Name flags:Name      str                   number, see `dozen.machinery.resources.enums`
 json                      Mapping of plain data google.protobuf.Struct
 Name                      struct or None        message
-[type] {type}             tuple, Mapping        repeated, map from string
+[type]                    tuple                 repeated
+{string} {Name}           Mapping               map from string to string or to message
 ========================  ====================  =============================================
 
 The table is text so that importing a module of specs costs nothing; it is read when a spec is first rendered

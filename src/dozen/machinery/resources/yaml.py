@@ -71,8 +71,8 @@ def _mapping(value: Mapping[str, Any], indent: str) -> list[str]:
 
 def _plain(key: str, value: Any, indent: str) -> list[str]:
     deeper = indent + INDENT
-    if isinstance(value, Mapping):
-        inner = _mapping(value, deeper)
+    if isinstance(value, Mapping | msgspec.Struct):
+        inner = _mapping(value, deeper) if isinstance(value, Mapping) else _fields(value, deeper)
         return [key, *inner] if inner else [f"{key} {{}}"]
     if isinstance(value, list | tuple):
         items = [line for each in value for line in _plain(f"{deeper}-", each, deeper)]

@@ -33,6 +33,13 @@ THEMES: dict[str, dict[str, str]] = {
     "logs": {"machine.MachineService": "Logs LogsContainers Dmesg Events"},
     "configuration": {"machine.MachineService": "ApplyConfiguration GenerateClientConfiguration"},
     "lifecycle": {"machine.MachineService": "Reboot Shutdown MetaWrite MetaDelete"},
+    "etcd": {
+        "machine.MachineService": """
+            Bootstrap EtcdMemberList EtcdStatus EtcdSnapshot EtcdRecover EtcdAlarmList EtcdAlarmDisarm EtcdDefragment
+            EtcdLeaveCluster EtcdRemoveMemberByID EtcdForfeitLeadership EtcdDowngradeValidate EtcdDowngradeEnable
+            EtcdDowngradeCancel
+        """
+    },
     "containers": {"machine.MachineService": "Containers Stats"},
     "images": {"machine.ImageService": "List Import Remove"},
     "debug": {"machine.DebugService": "ContainerRun"},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-_ETCD = "this node runs no etcd"
 _KUBERNETES = "this node runs no Kubernetes yet"
 _INSTALL = "this system cannot be installed to a disk or upgraded in place yet"
 
@@ -16,7 +15,6 @@ _SERVICES = {
     "signerapi.SignerService": "signing for secure boot is a service of whoever builds images, not of a node",
 }
 _METHODS = {
-    "Bootstrap": _ETCD,
     "ImageList": "use machine.ImageService/List",
     "ImagePull": "images cannot be pulled yet: import one with machine.ImageService/Import",
     "Kubeconfig": _KUBERNETES,
@@ -33,7 +31,7 @@ def explain(path: str) -> str:
     """One sentence for the method at ``/package.Service/Method``."""
     service, _, method = path.removeprefix("/").partition("/")
     if service in ("machine.MachineService", "machine.ImageService"):
-        reason = _ETCD if method.startswith("Etcd") else _METHODS.get(method)
+        reason = _METHODS.get(method)
     else:
         reason = _SERVICES.get(service)
     return f"{method} is not served: {reason}" if reason else f"this system knows no method {path}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dozen.engine.runtime import Runtime
     from dozen.engine.store import Store
+    from dozen.node.etcd.client import EtcdClient
 
 
 class VersionInfo(Protocol):
@@ -146,6 +147,17 @@ class Configurations(Protocol):
     async def apply(self, text: str, mode: str, *, dry_run: bool = False, seconds: float = 60.0) -> Applied: ...
 
 
+class Etcd(Protocol):
+    """This node's member of etcd (`dozen.node.etcd.member`); None before the engine runs. All raise RpcError."""
+
+    @property
+    def local(self) -> EtcdClient: ...
+    async def bootstrap(self, *, recover: bool = False, skip_hash_check: bool = False) -> None: ...
+    async def receive_snapshot(self, chunks: AsyncIterator[bytes]) -> int: ...
+    async def leave(self) -> None: ...
+    async def hand_over(self) -> str: ...
+
+
 class Machine(Protocol):
     """The node. ``config`` is None until the machine has one; in maintenance it has none that is complete."""
 
@@ -171,6 +183,8 @@ class Machine(Protocol):
     def events(self) -> Events: ...
     @property
     def meta(self) -> Meta: ...
+    @property
+    def etcd(self) -> Etcd | None: ...
 
     def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
         """Begin a ``reboot`` or ``shutdown``; False when one has begun already."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dozen.node.process import Confinement
 from dozen.node.services.definition import Condition, Health, Service
+from dozen.node.services.etcd import ETCD
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -77,6 +78,7 @@ CATALOGUE: tuple[Service, ...] = (
         unavailable=_needs_own_kernel,
         health=Health(_containerd_answers, first_after=0.5),
     ),
+    ETCD,
     Service(
         id="dashboard",
         argv=("/sbin/dashboard",),

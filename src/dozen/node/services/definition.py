@@ -56,17 +56,52 @@ class Health(NamedTuple):
     timeout: float = 3.0
 
 
+class Mount(NamedTuple):
+    """A mount into a container; ``options`` as in mount(8), with propagation among them (``rshared``, ``rslave``)."""
+
+    source: str
+    destination: str
+    options: tuple[str, ...] = ("rbind", "rw")
+    type: str = "bind"
+
+
+class ContainerProgram(NamedTuple):
+    """A service's program when it comes in an image: run by containerd, in the node's network.
+
+    ``args`` is the whole command line; empty means the image's own. ``capabilities`` are names as in capabilities(7);
+    a ``privileged`` container has all of them, all devices, and nothing hidden from it. ``host_pids`` lets it see every
+    process. ``cgroup`` is a path below /sys/fs/cgroup. Two equal programs are the same: a service whose program changes
+    is started again.
+    """
+
+    image: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    uid: int = 0
+    gid: int = 0
+    capabilities: tuple[str, ...] = ()
+    privileged: bool = False
+    host_pids: bool = False
+    read_only: bool = True
+    # How mounts made in the container and on the node reach each other: "" (not at all), rslave or rshared.
+    propagation: str = ""
+    cgroup: str = ""
+    oom: int = 0
+
+
 class Service(NamedTuple):
     """One program that the node keeps running.
 
     ``needs`` are ids of services that must be running (and healthy, when they can say so) first. ``unavailable``
     answers with a reason why the service cannot run on this machine, or nothing. ``operations`` are what the API may
-    do to it.
+    do to it. A service that runs in a container has ``program`` instead of ``argv`` and ``confinement``: it is asked
+    what to run, answers None as long as that is not known, and asked again now and then, as the answer may change.
     """
 
     id: str
-    argv: tuple[str, ...]
-    confinement: Confinement
+    argv: tuple[str, ...] = ()
+    confinement: Confinement = Confinement()
     needs: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
     health: Health | None = None
@@ -77,3 +112,4 @@ class Service(NamedTuple):
     # How long it gets to end by itself, seconds.
     stop_grace: float = 10.0
     operations: frozenset[str] = frozenset()
+    program: Callable[[Machine], ContainerProgram | None] | None = None

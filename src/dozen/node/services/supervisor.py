@@ -13,11 +13,12 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dozen.node.logs import pump
-from dozen.node.process import Process
-from dozen.node.services.definition import Health, Restart, Service, State
+from dozen.node.process import ExitStatus
+from dozen.node.services.definition import ContainerProgram, Health, Restart, Service, State
+from dozen.rpc.status import RpcError
 
 if TYPE_CHECKING:
     import logging
@@ -30,6 +31,8 @@ BACKOFF_LIMIT = 30.0
 # A run of this many seconds makes earlier deaths forgotten.
 GOOD_RUN = 60.0
 CONDITION_PERIOD = 0.05
+# How often a service in a container is asked what it should run, seconds.
+PROGRAM_PERIOD = 1.0
 
 
 class ServiceError(Exception):
@@ -53,6 +56,17 @@ class HealthStatus(NamedTuple):
     last_change: float = 0.0
 
 
+class Running(Protocol):
+    """A program that was started: a process of the node, or a container."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def running(self) -> bool: ...
+    async def wait(self) -> ExitStatus: ...
+    async def stop(self, number: int, *, grace: float) -> ExitStatus: ...
+
+
 class ServiceRunner:
     """One service's life: its state, its history, and the task that moves it."""
 
@@ -62,7 +76,7 @@ class ServiceRunner:
         self.health = HealthStatus()
         self.events: deque[ServiceEvent] = deque(maxlen=EVENTS_KEPT)
         self.changed = asyncio.Event()
-        self.process: Process | None = None
+        self.process: Running | None = None
         self._machine = machine
         self._log = log
         self._find = find
@@ -109,6 +123,8 @@ class ServiceRunner:
         while True:
             began = time.monotonic()
             outcome = await self._run_once()
+            if outcome is None:
+                continue
             if self.service.restart is Restart.NEVER:
                 self._enter(State.FINISHED, outcome)
                 return
@@ -131,31 +147,71 @@ class ServiceRunner:
         needs = [f"service {need}" for need in self.service.needs if not self._find(need).ready]
         return needs + [condition.name for condition in self.service.conditions if not condition.met(self._machine)]
 
-    async def _run_once(self) -> str:
-        """One run of the program, from preparing it to its end; returns how it ended, for people."""
+    async def _run_once(self) -> str | None:
+        """One run of the program, from preparing it to its end; returns how it ended, for people.
+
+        None when it was ended because another program is to run now.
+        """
+        program = await self._await_program() if self.service.program is not None else None
         self._enter(State.PREPARING, "Preparing")
         asking: asyncio.Task[None] | None = None
         try:
             if self.service.prepare is not None:
                 self.service.prepare(self._machine)
-            self.process = self._spawn()
+            self.process = await self._start(program)
             self._enter(State.RUNNING, f"Started with PID {self.process.pid}")
             if self.service.health is not None:
                 asking = asyncio.create_task(self._ask_health(self.service.health), name=f"health {self.id}")
-            status = await self.process.wait()
-        except OSError as error:
-            self._enter(State.FAILED, f"Failed to start: {error}")
-            return f"Could not be started: {error}"
+            status = await self._until_end(self.process, program)
+        except (OSError, RpcError) as error:
+            text = error.message if isinstance(error, RpcError) else str(error)
+            self._enter(State.FAILED, f"Failed to start: {text}")
+            return f"Could not be started: {text}"
         finally:
             if asking is not None:
                 asking.cancel()
             self.health = HealthStatus(last_change=time.time())
+        if status is None:
+            return None
         said = self._machine.logs.open(self.id).tail(1).decode(errors="replace").strip()
         outcome = f"{status}, last words: {said}" if said else str(status)
         self._enter(State.FAILED, f"Ended unasked: {outcome}")
         return f"Ended: {outcome}"
 
-    def _spawn(self) -> Process:
+    async def _await_program(self) -> ContainerProgram:
+        """What to run in a container, as soon as that is known."""
+        assert self.service.program is not None
+        while (program := self.service.program(self._machine)) is None:
+            text = "Waiting for its configuration"
+            if not self.events or self.events[-1].message != text:
+                self._enter(State.WAITING, text)
+            await asyncio.sleep(CONDITION_PERIOD)
+        return program
+
+    async def _start(self, program: ContainerProgram | None) -> Running:
+        if program is None:
+            return self._spawn()
+        from dozen.node.services.container import start_container
+
+        return await start_container(self.id, program, self._machine.logs.open(self.id))
+
+    async def _until_end(self, process: Running, program: ContainerProgram | None) -> ExitStatus | None:
+        """How the program ended; None when it was stopped for another one."""
+        if program is None or self.service.program is None:
+            return await process.wait()
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=PROGRAM_PERIOD)
+                if not ended.done() and self.service.program(self._machine) != program:
+                    self._enter(State.STOPPING, "Its configuration changed")
+                    await process.stop(self.service.stop_signal, grace=self.service.stop_grace)
+                    return None
+            return ended.result()
+        finally:
+            ended.cancel()
+
+    def _spawn(self) -> Running:
         log = self._machine.logs.open(self.id)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:

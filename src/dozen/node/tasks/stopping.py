@@ -21,6 +21,12 @@ PSEUDO_TYPES = frozenset(("proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "cgrou
                           "tracefs", "bpf", "pstore", "rootfs", "ramfs"))  # fmt: skip
 
 
+async def hand_over_leadership(machine: Machine) -> None:
+    """If etcd's leader is here, make another member the leader now, so that the cluster need not find out by itself."""
+    if machine.etcd is not None:
+        await machine.etcd.prepare_for_ending()
+
+
 async def stop_containers(machine: Machine) -> None:
     """Ask the main process of every container to end, then make it."""
     if not machine.services.get("containerd").ready:

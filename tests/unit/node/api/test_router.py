@@ -78,7 +78,6 @@ def test_every_method_is_served_or_explained() -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("/machine.MachineService/EtcdStatus", "EtcdStatus is not served: this node runs no etcd"),
         ("/machine.MDService/Destroy", "Destroy is not served: the kernel of this image has no software RAID"),
         ("/machine.MachineService/Nonsense", "this system knows no method /machine.MachineService/Nonsense"),
         ("/", "this system knows no method /"),

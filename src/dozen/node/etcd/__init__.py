@@ -1,0 +1,1 @@
+"""etcd as this node runs it: its command line, our client of its API, and how its member comes, stays and goes."""

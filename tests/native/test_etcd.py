@@ -1,0 +1,246 @@
+"""etcd's members on the loopback: how they come, stay and go, with the real program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from dozen.machinery import pki
+from dozen.machinery.resources import etcd
+from dozen.rpc.status import Code, RpcError
+from dozen.testing.etcd import BINARIES, LoopbackMember
+
+pytestmark = pytest.mark.skipif(
+    not (BINARIES / "etcd").exists(), reason="needs the etcd program: set DOZEN_COMPONENTS to its folder"
+)
+
+Scenario = Callable[["Members"], Awaitable[None]]
+
+
+class Members:
+    """Members of one cluster; each looks for the others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.ca = folder, pki.new_ca()
+        base = f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
+        self.addresses = [f"{base}.{number}" for number in (11, 12, 13)]
+        self.started: list[LoopbackMember] = []
+
+    def start(self, number: int, generation: int = 0) -> LoopbackMember:
+        folder = self.folder / f"{number}.{generation}"
+        member = LoopbackMember(f"cp-{number}", self.addresses[number], folder, self.ca, self.addresses)
+        self.started.append(member)
+        return member
+
+    async def first(self) -> LoopbackMember:
+        """A cluster of one."""
+        member = self.start(0)
+        await until(lambda: bootstrap(member))
+        await member.until_voting()
+        return member
+
+    async def three(self) -> list[LoopbackMember]:
+        members = [await self.first()]
+        for number in (1, 2):
+            members.append(self.start(number))
+            await members[-1].until_voting()
+        return members
+
+    async def close(self) -> None:
+        await asyncio.gather(*(member.close() for member in self.started))
+
+
+async def bootstrap(member: LoopbackMember) -> bool:
+    await member.member.bootstrap()
+    return True
+
+
+async def until(ask: Callable[[], Awaitable[object]], seconds: float = 30.0) -> None:
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                if await ask():
+                    return
+            except RpcError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[[Scenario], None]:
+    """Play a scenario; what the members printed is part of a failure."""
+
+    def play(scenario: Scenario) -> None:
+        async def whole() -> None:
+            members = Members(tmp_path)
+            try:
+                await scenario(members)
+            except BaseException as error:
+                for member in members.started:
+                    error.add_note(f"--- {member.name}\n{member.log()[-1500:]}")
+                raise
+            finally:
+                await members.close()
+
+        asyncio.run(whole())
+
+    return play
+
+
+def test_a_second_and_third_member_join_as_learners_and_get_their_vote(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first, second, third = await members.three()
+        found = await first.clients.local.list_members()
+        assert {member.name: list(member.peerURLs) for member in found} == {
+            each.name: [f"https://{each.address}:2380"] for each in (first, second, third)
+        }
+        assert not any(member.isLearner for member in found)
+        assert first.store.get(etcd.ETCD_LAUNCH, etcd.ID).spec.state == "new"
+        assert second.store.get(etcd.ETCD_LAUNCH, etcd.ID).spec.learner
+        assert third.store.get(etcd.ETCD_MEMBER, etcd.LOCAL).spec.member_id == f"{await third.until_voting():016x}"
+
+    run(scenario)
+
+
+def test_a_cluster_is_made_once(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = await members.first()
+        with pytest.raises(RpcError, match="etcd data directory is not empty") as caught:
+            await first.member.bootstrap()
+        assert caught.value.code is Code.ALREADY_EXISTS
+
+    run(scenario)
+
+
+def test_nothing_is_lost_with_a_member_that_is_killed(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first, second, third = await members.three()
+        await first.clients.local.create("/kept", "value", 0)
+        await first.stop(kill=True)
+        await second.until_voting()
+        assert await third.clients.local.create("/kept", "other", 0) == (False, "value")
+        await first.start()
+        await first.until_voting()
+        assert await first.clients.local.create("/kept", "other", 0) == (False, "value")
+
+    run(scenario)
+
+
+def test_a_member_leaves_and_comes_back_with_nothing(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first, second, third = await members.three()
+        await first.member.leave()
+        assert os.listdir(first.places.data) == []
+        assert {each.name for each in await second.clients.local.list_members()} == {"cp-1", "cp-2"}
+        assert first.store.find(etcd.ETCD_LAUNCH, etcd.ID) is None
+        await first.close()
+        again = members.start(0, generation=1)
+        await again.until_voting()
+        assert {each.name for each in await third.clients.local.list_members()} == {"cp-0", "cp-1", "cp-2"}
+
+    run(scenario)
+
+
+def test_a_member_whose_disk_was_replaced_takes_its_own_place(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first, _, third = await members.three()
+        old = await third.until_voting()
+        await third.close()
+        again = members.start(2, generation=1)
+        new = await again.until_voting()
+        assert new != old
+        assert {each.ID for each in await first.clients.local.list_members()} >= {new}
+        assert len(await first.clients.local.list_members()) == 3
+
+    run(scenario)
+
+
+def test_the_last_member_does_not_leave(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = await members.first()
+        with pytest.raises(RpcError, match="only member with a vote"):
+            await first.member.leave()
+        await first.until_voting()
+
+    run(scenario)
+
+
+def test_leadership_is_handed_over(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first, second, _ = await members.three()
+        assert await second.member.hand_over() == ""
+        successor = await first.member.hand_over()
+        assert successor in ("cp-1", "cp-2")
+        status = await first.clients.local.status()
+        names = {each.ID: each.name for each in await first.clients.local.list_members()}
+        assert names[status.leader] == successor
+
+    run(scenario)
+
+
+def test_a_cluster_is_recovered_from_a_snapshot(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = await members.first()
+        await first.clients.local.create("/kept", "value", 0)
+        parts = [part async for part in first.clients.local.snapshot()]
+        await first.close()
+        again = members.start(0, generation=1)
+        with pytest.raises(RpcError, match="no snapshot yet"):
+            await again.member.bootstrap(recover=True)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for part in parts:
+                yield part
+
+        assert await again.member.receive_snapshot(chunks()) == sum(map(len, parts))
+        await again.member.bootstrap(recover=True)
+        await again.until_voting()
+        assert await again.clients.local.create("/kept", "other", 0) == (False, "value")
+        assert not os.path.exists(again.places.snapshot)
+
+    run(scenario)
+
+
+def test_a_broken_snapshot_leaves_nothing_behind(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        only = members.start(0)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"no database" * 1000
+
+        await only.member.receive_snapshot(chunks())
+        with pytest.raises(RpcError) as caught:
+            await only.member.bootstrap(recover=True)
+        assert caught.value.code is Code.INTERNAL
+        assert os.listdir(only.places.data) == []
+        await only.member.bootstrap()
+        await only.until_voting()
+
+    run(scenario)
+
+
+def test_upkeep(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = await members.first()
+        client = first.clients.local
+        for number in range(50):
+            await client.create(f"/k{number}", "x" * 1000, 0)
+        await client.defragment()
+        status = await client.status()
+        assert 0 < status.dbSizeInUse <= status.dbSize
+        own = status.header.member_id
+        await client.ask("Maintenance/Alarm", action="ACTIVATE", memberID=own, alarm="NOSPACE")
+        assert [each.alarm for each in await client.list_alarms()] == [1]
+        assert [each.memberID for each in await client.clear_alarms()] == [own]
+        assert await client.list_alarms() == []
+        lease = await client.grant_lease(30)
+        assert await client.create("/led", "a", lease) == (True, "a")
+        assert await client.renew_lease(lease) == 30
+        await client.revoke_lease(lease)
+        assert await client.create("/led", "b", 0) == (True, "b")
+
+    run(scenario)
