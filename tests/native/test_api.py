@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dozen.machinery.config.generating import client_config
+from dozen.machinery.config.clients import client_config
 from dozen.machinery.pki import Keypair, new_ca
 from dozen.provider.access import open_channel
 from dozen.rpc.client import Channel

@@ -29,7 +29,7 @@ import msgspec
 from dozen.client.kubernetes import Kubernetes
 from dozen.machinery import kubeconfig, talosconfig
 from dozen.machinery.config import secrets as cluster_secrets
-from dozen.machinery.config.generating import client_config
+from dozen.machinery.config.clients import client_config
 from dozen.machinery.config.secrets import Secrets, new_secrets
 from dozen.provider import balancer, layout
 from dozen.provider.access import ask_version

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dozen.cli import reference
 from dozen.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,3 +48,7 @@ def test_the_readme_s_table_is_the_recipes(tmp_path: Path) -> None:
     recipes = "\n".join(path.read_text() for path in (ROOT / "recipes").glob("*/recipe.toml"))
     assert listed == set(re.findall(r'\[\[binary\]\]\npath = "(/s?bin/[^"]+)"', recipes))
     assert len(listed) == 12
+
+
+def test_the_page_about_the_configuration_is_the_models() -> None:
+    assert reference.OUTPUT.read_text() == reference.render(), "refresh it: python -m dozen.cli.reference"

@@ -8,6 +8,7 @@ import pytest
 
 from dozen.linux import seeds
 from dozen.linux.block_devices import Device
+from dozen.testing.iso import write_iso
 
 SIZE = 64 * 1024
 
@@ -74,3 +75,9 @@ def test_only_a_state_that_can_be_ours_alone_is_mounted_early(monkeypatch: pytes
     monkeypatch.setattr(seeds, "read_devices", lambda: [state])
     assert seeds.mount_state_early() == "/dev/vdb2"
     assert mounted == [("/dev/vdb2", "/system/state", "xfs", seeds.STATE_FLAGS, "")]
+
+
+def test_an_iso_of_tests_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_iso(tmp_path / "sr0", "cidata", {"user-data": b"x" * 3000, "meta-data": b""})
+    found = seeds.find_seeds([disk(tmp_path, "sr0", (tmp_path / "sr0").read_bytes(), monkeypatch)])
+    assert [seed.kind for seed in found] == ["cidata"]

@@ -13,7 +13,8 @@ from dozen.machinery.config.loading import Config, load
 from dozen.machinery.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
-    from dozen.machinery.config.generating import Bundle, Choices, client_config, generate
+    from dozen.machinery.config.clients import client_config
+    from dozen.machinery.config.generating import Bundle, Choices, generate
     from dozen.machinery.config.secrets import Secrets, new_secrets
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
     "new_secrets",
 ]
 
-_LATER = {"Bundle": "generating", "Choices": "generating", "client_config": "generating", "generate": "generating"}
+_LATER = {"Bundle": "generating", "Choices": "generating", "client_config": "clients", "generate": "generating"}
 _LATER |= {"Secrets": "secrets", "new_secrets": "secrets"}
 
 

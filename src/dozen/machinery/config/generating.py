@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dozen.machinery import pki, talosconfig, yaml
+from dozen.machinery import talosconfig, yaml
+from dozen.machinery.config.clients import client_config
 from dozen.machinery.config.kubernetes import DEFAULT_DNS_DOMAIN, DEFAULT_POD_SUBNETS, DEFAULT_SERVICE_SUBNETS
 from dozen.machinery.config.problems import ConfigError, Problem
 from dozen.machinery.config.scalars import check_url, host_of
@@ -95,23 +96,6 @@ def generate(
     return Bundle(
         text("controlplane", choices.controlplane_patches), text("worker", choices.worker_patches), client, secrets
     )
-
-
-def client_config(
-    name: str,
-    ca: Keypair,
-    *,
-    endpoints: Sequence[str] = (),
-    nodes: Sequence[str] = (),
-    roles: Sequence[str] = ("os:admin",),
-    lifetime: int = pki.ADMIN_LIFETIME,
-) -> talosconfig.Talosconfig:
-    """A client configuration with one context and a fresh certificate of the given roles."""
-    identity = pki.client_certificate(ca, roles, lifetime)
-    context = talosconfig.Context(
-        endpoints=tuple(endpoints), nodes=tuple(nodes), ca=ca.crt, crt=identity.crt, key=identity.key
-    )
-    return talosconfig.Talosconfig(name, {name: context})
 
 
 def _patched(text: str, patches: Sequence[Patch], source: str) -> str:

@@ -68,7 +68,8 @@ def _config(machine: Machine) -> Config:
 def make_client_configuration(config: Config, roles: list[str], seconds: int) -> dict[str, bytes]:
     """Certificate, key and a client's configuration for these roles; for a year when no time is given."""
     from dozen.machinery import pki, talosconfig
-    from dozen.machinery.config import client_config, effective
+    from dozen.machinery.config import effective
+    from dozen.machinery.config.clients import client_config
 
     issuer = effective.issuing_ca(config)
     if issuer is None:
