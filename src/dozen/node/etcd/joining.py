@@ -21,13 +21,11 @@ class Join:
 
     def __init__(self, find_peers: FindPeers) -> None:
         self._find_peers = find_peers
+        self._sponsor = ""
 
     async def find(self, spec: EtcdSpec, clients: EtcdClients) -> str | None:
         """The address of a member that answers and knows a leader; None when there is none now."""
-        own = {*spec.advertised_addresses, *spec.listen_client_addresses, "127.0.0.1", "::1"}
-        for address in await self._find_peers():
-            if address in own:
-                continue
+        for address in await self._others(spec):
             async with clients.open(address) as peer:
                 try:
                     status = await peer.status()
@@ -40,6 +38,7 @@ class Join:
     async def enter(self, spec: EtcdSpec, address: str, clients: EtcdClients) -> EtcdLaunchSpec:
         """Have this node added as a learner. Raises RpcError."""
         own = peer_urls(spec)
+        self._sponsor = address
         async with clients.open(address) as peer:
             members = await peer.list_members()
             known = next((each for each in members if set(each.peerURLs) & set(own)), None)
@@ -51,21 +50,27 @@ class Join:
                 known, members = await peer.add_learner(own)
         return EtcdLaunchSpec(initial_cluster=describe_cluster(spec, known.ID, members), state="existing", learner=True)
 
-    async def promote(self, own: int, clients: EtcdClients) -> None:
-        """Ask members with a vote to give this one its own. RpcError with the last refusal: it is behind, mostly."""
+    async def promote(self, own: int, spec: EtcdSpec, clients: EtcdClients) -> None:
+        """Ask members with a vote to give this one its own. RpcError with the last refusal: it is behind, mostly.
+
+        They are looked for as when joining: a learner cannot be asked who the others are.
+        """
         refusal = RpcError(Code.UNAVAILABLE, "no member with a vote can be reached")
-        for member in await clients.local.list_members(local=True):
-            if member.isLearner or own == member.ID:
-                continue
-            for address in {host_of(each) for each in member.clientURLs}:
-                async with clients.open(address) as voter:
-                    try:
-                        await voter.promote(own)
-                    except RpcError as error:
-                        refusal = error
-                    else:
-                        return
+        for address in await self._others(spec):
+            async with clients.open(address) as voter:
+                try:
+                    await voter.promote(own)
+                except RpcError as error:
+                    refusal = error
+                else:
+                    return
         raise refusal
+
+    async def _others(self, spec: EtcdSpec) -> list[str]:
+        """Where other members may be: the one that has let this one in, then all that are found now."""
+        own = {*spec.advertised_addresses, *spec.listen_client_addresses, "127.0.0.1", "::1"}
+        found = dict.fromkeys(([self._sponsor] if self._sponsor else []) + await self._find_peers())
+        return [address for address in found if address not in own]
 
 
 def describe_cluster(spec: EtcdSpec, own: int, members: list[Any]) -> str:
@@ -77,10 +82,3 @@ def describe_cluster(spec: EtcdSpec, own: int, members: list[Any]) -> str:
         if own == member.ID or member.name
     ]
     return ",".join(parts)
-
-
-def host_of(url: str) -> str:
-    """The host in a member's URL."""
-    rest = url.partition("://")[2].partition("/")[0]
-    host = rest.rpartition(":")[0] or rest
-    return host.strip("[]")

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SEARCH_PAUSE = 3.0
 PROMOTE_PAUSE = 1.0
 HAND_OVER_TIMEOUT = 10.0
+LEAVE_PATIENCE = 30.0
 
 # Runs etcdutl with these arguments to its end, in etcd's image; RpcError with what it printed.
 Restore = Callable[[str, tuple[str, ...]], Awaitable[None]]
@@ -99,7 +100,7 @@ class EtcdMember:
             )
             publish.put(etcd.ETCD_LAUNCH, etcd.ID, launch)
             self._ground.start_service()
-            await self._attend(publish)
+            await self._attend(spec, publish)
             publish.remove(etcd.ETCD_LAUNCH, etcd.ID)
             publish.remove(etcd.ETCD_MEMBER, etcd.LOCAL)
             self._begun = False
@@ -161,10 +162,10 @@ class EtcdMember:
                 future.cancel()
             await asyncio.gather(searching, called, return_exceptions=True)
 
-    async def _attend(self, publish: Publisher) -> None:
+    async def _attend(self, spec: EtcdSpec, publish: Publisher) -> None:
         """See the member come up and get its vote; until it leaves."""
         leaving = asyncio.ensure_future(self._until_left())
-        growing = asyncio.ensure_future(self._grow(publish))
+        growing = asyncio.ensure_future(self._grow(spec, publish))
         try:
             await leaving
         finally:
@@ -177,7 +178,7 @@ class EtcdMember:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _grow(self, publish: Publisher) -> None:
+    async def _grow(self, spec: EtcdSpec, publish: Publisher) -> None:
         said = ""
         while True:
             try:
@@ -186,7 +187,7 @@ class EtcdMember:
                 publish.put(etcd.ETCD_MEMBER, etcd.LOCAL, etcd.EtcdMemberSpec(member_id=f"{id:016x}"))
                 if not status.isLearner:
                     return
-                await self._join.promote(id, self.clients)
+                await self._join.promote(id, spec, self.clients)
             except RpcError as error:
                 # Commonly: it is not up yet, or not up to date.
                 if str(error) != said:
@@ -280,11 +281,25 @@ class EtcdMember:
             )
         if status.leader == own:
             await self.clients.local.move_leader(others[0].ID)
-        await self.clients.local.remove_member(own)
-        self._left = True
-        self._changed.set()
+        await self._remove(own)
         await self._ground.stop_service()
         await asyncio.to_thread(_empty, self._ground.places.data)
+        # Said last: as long as there is data, there is a member to be started.
+        self._left = True
+        self._changed.set()
+
+    async def _remove(self, own: int) -> None:
+        """Have the others forget this member. For some seconds after a change of members they refuse the next one."""
+        deadline = asyncio.get_running_loop().time() + LEAVE_PATIENCE
+        while True:
+            try:
+                await self.clients.local.remove_member(own)
+            except RpcError as error:
+                if error.code is not Code.UNAVAILABLE or asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(PROMOTE_PAUSE)
+            else:
+                return
 
     async def hand_over(self) -> str:
         """Make another member the leader if this one is; its name, or empty when there was nothing to do."""
