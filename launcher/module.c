@@ -2,7 +2,7 @@
 #define PY_SSIZE_T_CLEAN
 #include "module.h"
 
-#include "ed25519.h"
+#include "crypto.h"
 
 #include <errno.h>
 #include <linux/module.h>
@@ -210,6 +210,9 @@ static PyMethodDef functions[] = {
 	PLAIN(set_process_name, "set_process_name(name)"),
 	PLAIN(ed25519_public_key, "ed25519_public_key(seed) -> bytes"),
 	PLAIN(ed25519_sign, "ed25519_sign(seed, message) -> bytes"),
+	PLAIN(key_generate, "key_generate() -> bytes: a P-256 key in DER"),
+	PLAIN(key_public, "key_public(key) -> bytes: its SubjectPublicKeyInfo"),
+	PLAIN(key_sign, "key_sign(key, message) -> bytes"),
 	NAMED(spawn, "spawn(argv, stdin=-1, stdout=-1, stderr=-1, env=()) -> (pid, pidfd)"),
 	{NULL, NULL, 0, NULL},
 };

@@ -29,7 +29,7 @@ HARDENING = (
 REPRODUCIBLE = (f"-ffile-prefix-map={INSIDE_SOURCES}=launcher", "-Wl,--build-id=none", "-Wdate-time")
 SEALED_LINK = ("-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,-z,separate-code", "-s")
 
-INIT_SOURCES = ("bundle.c", "console.c", "ed25519.c", "init.c", "module.c", "seal.c", "wrapperd.c")
+INIT_SOURCES = ("bundle.c", "console.c", "crypto.c", "init.c", "module.c", "seal.c", "wrapperd.c")
 STAGE1_SOURCES = ("console.c", "stage1.c")
 
 

@@ -64,3 +64,16 @@ class Ed25519:
 
     def sign(self, seed: bytes, message: bytes) -> bytes:
         return _calls.ed25519_sign(seed, message)
+
+
+class Keys:
+    """The `dozen.machinery.certificates.Keys` of the node: keys of other kinds, in DER, by the same way."""
+
+    def generate(self) -> bytes:
+        return _calls.key_generate()
+
+    def public_key(self, key: bytes) -> bytes:
+        return _calls.key_public(key)
+
+    def sign(self, key: bytes, message: bytes) -> bytes:
+        return _calls.key_sign(key, message)

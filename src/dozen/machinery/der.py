@@ -1,4 +1,4 @@
-"""DER, the byte form of certificates and keys: as much as X.509 with Ed25519 needs, written and read strictly.
+"""DER, the byte form of certificates and keys: as much as X.509 needs, written and read strictly.
 
 A value is tag, length, content (X.690). Writing is a handful of functions that nest. Reading yields `Element`s and
 refuses what DER forbids: indefinite lengths, lengths that are longer than needed, anything behind the end. Small and

@@ -1,9 +1,10 @@
-"""X.509 certificates with Ed25519 keys, written and read without a cryptography library.
+"""X.509 certificates, written and read without a cryptography library.
 
 The node makes its own server certificate on the way to its first reply, and reads a caller's roles from a certificate
 that the TLS library has already verified. Neither needs more than DER and one signature, and importing a library for
 it costs more than half a second under emulation. So `build` takes a ``sign`` callable and a raw public key, and
-`read` picks out what decisions are made on. Nothing here verifies a chain: that is TLS's work.
+`read` picks out what decisions are made on. Nothing here verifies a chain: that is TLS's work. Keys are Ed25519 unless
+said otherwise; `assemble` is `build` for keys and signatures of any kind.
 
 Object identifiers: RFC 5280 (extensions), RFC 8410 (Ed25519: the algorithm has no parameters).
 """
@@ -42,7 +43,10 @@ class Name(SimpleNamespace):
 
 
 class Request(SimpleNamespace):
-    """What a certificate is to say. Times are seconds since the epoch; addresses are 4 or 16 raw bytes."""
+    """What a certificate is to say. Times are seconds since the epoch; addresses are 4 or 16 raw bytes.
+
+    ``public_key`` is a raw Ed25519 key, or the DER of a whole SubjectPublicKeyInfo.
+    """
 
     subject: Name
     public_key: bytes
@@ -74,6 +78,7 @@ class Certificate(SimpleNamespace):
     usages: tuple[str, ...]
     dns: tuple[str, ...]
     addresses: tuple[bytes, ...]
+    subject_key_id: bytes
 
     @property
     def raw_key(self) -> bytes:
@@ -86,17 +91,22 @@ class Certificate(SimpleNamespace):
 
 def build(request: Request, issuer: bytes, issuer_key: bytes, sign: Sign) -> bytes:
     """A signed certificate in DER. ``issuer`` is the issuer's subject (`name_der`), ``issuer_key`` its raw key."""
+    return assemble(request, issuer, key_id(issuer_key), _algorithm(), sign)
+
+
+def assemble(request: Request, issuer: bytes, issuer_key_id: bytes, algorithm: bytes, sign: Sign) -> bytes:
+    """The same for any kind of key: ``algorithm`` is the signature's, in DER; an empty id is left out."""
     body = der.sequence(
         der.context(0, der.integer(2)),
         der.integer(request.serial),
-        _algorithm(),
+        algorithm,
         issuer,
         der.sequence(der.moment(request.not_before), der.moment(request.not_after)),
         name_der(request.subject),
         key_info(request.public_key),
-        der.context(3, der.sequence(*_extensions(request, issuer_key))),
+        der.context(3, der.sequence(*_extensions(request, issuer_key_id))),
     )
-    return der.sequence(body, _algorithm(), der.bit_string(sign(body)))
+    return der.sequence(body, algorithm, der.bit_string(sign(body)))
 
 
 def name_der(name: Name) -> bytes:
@@ -108,8 +118,13 @@ def name_der(name: Name) -> bytes:
 
 
 def key_info(raw: bytes) -> bytes:
-    """SubjectPublicKeyInfo of a raw Ed25519 key (RFC 8410, 4)."""
-    return der.sequence(_algorithm(), der.bit_string(raw))
+    """SubjectPublicKeyInfo of a raw Ed25519 key (RFC 8410, 4); one that is whole already stays as it is."""
+    return der.sequence(_algorithm(), der.bit_string(raw)) if len(raw) == 32 else raw
+
+
+def key_bits(key: bytes) -> bytes:
+    """The bits of a public key, raw or whole: what its identifier is made from."""
+    return key if len(key) == 32 else _children(key, 2)[1].content[1:]
 
 
 def private_key(seed: bytes) -> bytes:
@@ -160,6 +175,7 @@ def read(data: bytes) -> Certificate:
         usages=tuple(der.read_oid(usage) for usage in der.read_all(_inside(found, EXTENDED_USAGE))),
         dns=tuple(der.read_text(name) for name in der.read_all(_inside(found, ALT_NAMES)) if name.tag == 0x82),
         addresses=tuple(name.content for name in der.read_all(_inside(found, ALT_NAMES)) if name.tag == 0x87),
+        subject_key_id=der.read_whole(found[SUBJECT_KEY], der.OCTET_STRING).content if SUBJECT_KEY in found else b"",
     )
 
 
@@ -167,15 +183,16 @@ def _algorithm() -> bytes:
     return der.sequence(der.oid(ED25519))
 
 
-def _extensions(request: Request, issuer_key: bytes) -> list[bytes]:
+def _extensions(request: Request, issuer_key_id: bytes) -> list[bytes]:
     usage, unused = _CA_USAGE if request.is_ca else _SIGNATURE_ONLY
     extensions = [_extension(KEY_USAGE, der.bit_string(usage, unused), critical=True)]
     if request.usages:
         extensions.append(_extension(EXTENDED_USAGE, der.sequence(*(der.oid(usage) for usage in request.usages))))
     basic = der.sequence(der.boolean(True)) if request.is_ca else der.sequence()
     extensions.append(_extension(BASIC, basic, critical=True))
-    extensions.append(_extension(SUBJECT_KEY, der.octet_string(key_id(request.public_key))))
-    extensions.append(_extension(AUTHORITY_KEY, der.sequence(der.context(0, key_id(issuer_key), constructed=False))))
+    extensions.append(_extension(SUBJECT_KEY, der.octet_string(key_id(key_bits(request.public_key)))))
+    if issuer_key_id:
+        extensions.append(_extension(AUTHORITY_KEY, der.sequence(der.context(0, issuer_key_id, constructed=False))))
     names = [der.context(2, name.encode("ascii"), constructed=False) for name in request.dns]
     names += [der.context(7, address, constructed=False) for address in request.addresses]
     if names:
