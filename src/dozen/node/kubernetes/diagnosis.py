@@ -98,8 +98,11 @@ def clock_problem(ca: str, now: float) -> str:
 
 
 def disk_problem(path: str) -> str:
-    """Whether the volume of the data is as good as full."""
+    """Whether the volume of the data is as good as full. Until it is mounted, what is there is the root image, which
+    is always full."""
     try:
+        if not os.path.ismount(path):
+            return ""
         volume = os.statvfs(path)
     except OSError:
         return ""

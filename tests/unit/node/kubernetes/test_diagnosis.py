@@ -34,8 +34,11 @@ def test_an_unreadable_authority_is_not_the_clock_s_fault() -> None:
     assert diagnosis.clock_problem("", 0) == ""
 
 
-@pytest.mark.parametrize(("blocks", "said"), [(10, "has 0 MiB left"), (1 << 20, "")])
-def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, blocks: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("blocks", "mounted", "said"), [(10, True, "has 0 MiB left"), (1 << 20, True, ""), (10, False, "")]
+)
+def test_a_full_disk_is_said(monkeypatch: pytest.MonkeyPatch, blocks: int, mounted: bool, said: str) -> None:
+    monkeypatch.setattr(os.path, "ismount", lambda path: mounted)
     volume = os.statvfs_result((4096, 4096, 1 << 21, blocks, blocks, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda path: volume)
     found = diagnosis.disk_problem("/var")
