@@ -70,6 +70,7 @@ def test_a_worker_has_its_own_address_and_no_authority_s_key() -> None:
         ],
         "nameservers": ["10.0.2.3"],
     }
+    assert made["machine"]["time"] == {"disabled": True}
     assert not made["cluster"]["ca"].get("key")
     assert load(text).machine_type == "worker"
 
