@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from dozen.machinery.effects.files import RemoveFile, WriteFile
+from dozen.machinery.effects.files import MakeDirectory, RemoveFile, WriteFile
 from dozen.machinery.plan import Effect
 
 
@@ -17,14 +17,20 @@ def run(effect: Effect) -> None:
         case RemoveFile():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(effect.path)
+        case MakeDirectory():
+            os.makedirs(effect.path, exist_ok=True)
+            os.chown(effect.path, effect.uid, effect.gid)
+            os.chmod(effect.path, effect.mode)
         case _:
             raise TypeError(f"not an effect on a file: {effect!r}")
 
 
 def write_file(effect: WriteFile) -> None:
     """Write a whole file in one step: readers see the old text or the new one."""
-    os.makedirs(os.path.dirname(effect.path), exist_ok=True)
-    draft = f"{effect.path}.new"
+    folder, name = os.path.split(effect.path)
+    os.makedirs(folder, exist_ok=True)
+    # Hidden: the kubelet runs every file of its folder whose name does not begin with a dot, half of one too.
+    draft = f"{folder}/.{name}.new"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         data = effect.content.encode()

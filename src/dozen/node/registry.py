@@ -63,9 +63,10 @@ def _add_kernel(machine: Machine) -> None:
 
 
 def _add_membership(machine: Machine) -> None:
+    from dozen.node.controllers.kubernetes import kubernetes_controllers
     from dozen.node.kubernetes import membership_controllers, membership_watchers
 
-    _add(machine, tuple(membership_controllers()))
+    _add(machine, (*kubernetes_controllers(), *membership_controllers()))
     _watch(machine, tuple(membership_watchers(machine)))
 
 

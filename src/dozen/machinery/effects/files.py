@@ -26,3 +26,15 @@ class RemoveFile(Effect, msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"remove {self.path}"
+
+
+class MakeDirectory(Effect, msgspec.Struct, frozen=True):
+    """See to it that a directory is there, with this mode and owner."""
+
+    path: str
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+    def __str__(self) -> str:
+        return f"make directory {self.path} (mode {self.mode:o}, owner {self.uid}:{self.gid})"

@@ -32,6 +32,7 @@ THEMES = (
     "kubernetes",
     "manifests",
     "etcd",
+    "controlplane",
 )
 
 NAMESPACES = {

@@ -196,3 +196,34 @@ SECRETS_STATUS = Kind(
 )
 
 STATIC_PODS = "static-pods"
+
+
+class ConfigStatusSpec(Spec):
+    """The configuration files that the control plane's pods read are there; id ``static-pods``."""
+
+    ready: bool = False
+    version: str = ""
+
+    WIRE = "1 ready bool, 2 version string"
+
+
+CONFIG_STATUS = Kind(
+    "ConfigStatuses.kubernetes.talos.dev",
+    "controlplane",
+    ConfigStatusSpec,
+    "ConfigStatus",
+    aliases=("configstatus", "cs"),
+    columns=(("Ready", "{.ready}"), ("Secrets Version", "{.version}")),
+)
+
+
+class APIServerAnswersSpec(Spec):
+    """The API server of this node has answered that it is ready, once in this boot; id ``kube-apiserver``. What only
+    makes sense with an API server begins then."""
+
+    answered: bool = False
+
+    WIRE = "1 answered bool"
+
+
+API_SERVER_ANSWERS = Kind("APIServerAnswers.kubernetes.dozen.dev", "k8s", APIServerAnswersSpec, "APIServerAnswers")

@@ -21,6 +21,7 @@ def membership_controllers() -> Iterator[Controller]:
 
 def membership_watchers(machine: Machine) -> Iterator[Watcher]:
     """What speaks with the cluster's API."""
+    from dozen.node.kubernetes.answers import APIServerWatcher
     from dozen.node.kubernetes.api import KubernetesApi
     from dozen.node.kubernetes.apply import ManifestApplier
     from dozen.node.kubernetes.approver import ServingApprover
@@ -36,3 +37,4 @@ def membership_watchers(machine: Machine) -> Iterator[Watcher]:
     yield StaticPodWatcher(api, machine.store)
     yield ServingApprover(api)
     yield MembershipDiagnosis(machine.store, machine)
+    yield APIServerWatcher(api)

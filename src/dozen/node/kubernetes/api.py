@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dozen.machinery.kubernetes.kubeconfig import Access, KubeconfigError, read_kubeconfig
+from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.plan import Temporary
 from dozen.machinery.resources import config as kinds
 from dozen.node.configuration import parse
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from dozen.engine.store import Store
 
 ADMIN_SECRETS = "KubernetesSecrets.secrets.talos.dev"
-KUBELET_KUBECONFIG = "/var/lib/kubelet/kubeconfig"
+
 # How often an API server that is not there yet is asked, and how long an answer counts for others, seconds.
 PERIOD = 2.0
 GOOD_FOR = 5.0

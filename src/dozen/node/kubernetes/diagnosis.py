@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dozen.machinery.kubernetes.kubeconfig import Access, KubeconfigError, split_server
+from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.resources import config as kinds
 from dozen.node.configuration import parse
-from dozen.node.kubernetes.api import KUBELET_KUBECONFIG
 from dozen.node.kubernetes.client import ApiError, Client, Unreachable
 
 if TYPE_CHECKING:

@@ -1,0 +1,21 @@
+"""Kubernetes on this node: its name and addresses, the kubelet, and on a control plane the static pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dozen.machinery.plan import Controller
+
+
+def kubernetes_controllers() -> Iterator[Controller]:
+    """Everything that plans."""
+    from dozen.node.controllers.kubernetes.configs import ControlPlaneConfigController, ControlPlaneFilesController
+    from dozen.node.controllers.kubernetes.kubelet import KubeletController, KubeletFilesController
+    from dozen.node.controllers.kubernetes.naming import NodeIPController, NodenameController
+    from dozen.node.controllers.kubernetes.static_pods import StaticPodController, StaticPodFilesController
+
+    yield from (NodenameController(), NodeIPController(), KubeletController(), KubeletFilesController())
+    yield from (ControlPlaneConfigController(), ControlPlaneFilesController())
+    yield from (StaticPodController(), StaticPodFilesController())

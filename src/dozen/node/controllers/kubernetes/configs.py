@@ -1,0 +1,190 @@
+"""How the control plane's programs are to run here, from the configuration; and the files that they read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from dozen.machinery.effects.files import MakeDirectory, WriteFile
+from dozen.machinery.kubernetes import paths, versions
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources import config, controlplane, kubernetes
+from dozen.node.controllers.kubernetes.naming import KUBELET, complete
+
+if TYPE_CHECKING:
+    from dozen.machinery.config import Config
+    from dozen.machinery.config.kubernetes import Component
+
+_ACTIVE = Input(config.MACHINE_CONFIG, config.ACTIVE)
+
+
+def control_plane(view: View) -> Config | None:
+    """The configuration, if it makes this machine a control plane."""
+    given = complete(view)
+    return given if given is not None and given.machine_type == "controlplane" else None
+
+
+class ControlPlaneConfigController:
+    """MachineConfig, NodeIP → APIServerConfig, ControllerManagerConfig, SchedulerConfig."""
+
+    name = "control-plane-config"
+    inputs = (_ACTIVE, Input(kubernetes.NODE_IP, KUBELET))
+    outputs = (
+        controlplane.API_SERVER_CONFIG,
+        controlplane.CONTROLLER_MANAGER_CONFIG,
+        controlplane.SCHEDULER_CONFIG,
+    )
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given, node = control_plane(view), view.get(kubernetes.NODE_IP, KUBELET)
+        if given is None or node is None or not node.spec.addresses:
+            return
+        api = _api_server(given, node.spec.addresses[0])
+        yield Put(controlplane.API_SERVER_CONFIG, paths.APISERVER, api)
+        yield Put(controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER, _controller_manager(given))
+        yield Put(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER, _scheduler(given))
+
+
+def _api_server(given: Config, address: str) -> controlplane.APIServerConfigSpec:
+    from dozen.machinery.config import effective, kubernetes, kubernetes_secrets
+    from dozen.machinery.kubernetes import arguments, files
+
+    said, net = kubernetes.api_server(given), kubernetes.network(given)
+    accounts = kubernetes_secrets.service_accounts(given)
+    flags = arguments.apiserver_flags(
+        port=said.port,
+        advertised=address,
+        service_subnets=net.service_subnets,
+        issuers=tuple(dict.fromkeys((accounts.issuer, *accounts.accepted_issuers))),
+        audiences=accounts.audiences,
+        encrypted=files.encryption(kubernetes_secrets.encryption(given)) is not None,
+    )
+    return controlplane.APIServerConfigSpec(
+        image=said.program.image,
+        control_plane_endpoint=effective.cluster_endpoint(given),
+        etcd_servers=arguments.ETCD_SERVERS,
+        local_port=said.port,
+        service_cidr=net.service_subnets,
+        extra_args=_values(said.program),
+        args=arguments.command_line(arguments.merged(flags, said.program.extra_args)),
+        extra_volumes=_volumes(said.program),
+        environment_variables=said.program.env,
+        advertised_address=address,
+        resources=_resources(said.program),
+        startup_probes_enabled=said.startup_probes,
+        use_authentication_config=True,
+    )
+
+
+def _controller_manager(given: Config) -> controlplane.ControllerManagerConfigSpec:
+    from dozen.machinery.config import kubernetes
+    from dozen.machinery.kubernetes import arguments
+
+    said, net = kubernetes.controller_manager(given), kubernetes.network(given)
+    flags = arguments.controller_manager_flags(
+        pod_subnets=net.pod_subnets,
+        service_subnets=net.service_subnets,
+        mask_ipv4=net.node_mask_ipv4,
+        mask_ipv6=net.node_mask_ipv6,
+    )
+    if kubernetes.external_cloud_provider(given):
+        flags["cloud-provider"] = ("external",)
+    return controlplane.ControllerManagerConfigSpec(
+        enabled=said.enabled,
+        image=said.image,
+        cloud_provider="external" if kubernetes.external_cloud_provider(given) else "",
+        pod_cidrs=net.pod_subnets,
+        service_cidrs=net.service_subnets,
+        extra_args=_values(said),
+        args=arguments.command_line(arguments.merged(flags, said.extra_args)),
+        extra_volumes=_volumes(said),
+        environment_variables=said.env,
+        resources=_resources(said),
+        node_mask_ipv4=net.node_mask_ipv4,
+        node_mask_ipv6=net.node_mask_ipv6,
+    )
+
+
+def _scheduler(given: Config) -> controlplane.SchedulerConfigSpec:
+    from dozen.machinery.config import kubernetes
+    from dozen.machinery.kubernetes import arguments, files
+
+    said = kubernetes.scheduler(given)
+    return controlplane.SchedulerConfigSpec(
+        enabled=said.enabled,
+        image=said.image,
+        extra_args=_values(said),
+        args=arguments.command_line(arguments.merged(arguments.scheduler_flags(), said.extra_args)),
+        config=files.scheduler(said.config),
+        extra_volumes=_volumes(said),
+        environment_variables=said.env,
+        resources=_resources(said),
+    )
+
+
+def _values(said: Component) -> Mapping[str, controlplane.ArgValues]:
+    return {name: controlplane.ArgValues(values=values) for name, values in said.extra_args.items()}
+
+
+def _volumes(said: Component) -> tuple[controlplane.ExtraVolume, ...]:
+    return tuple(
+        controlplane.ExtraVolume(
+            name=each.name or f"extra-{at}",
+            host_path=each.host_path,
+            mount_path=each.mount_path,
+            readonly=each.readonly,
+        )
+        for at, each in enumerate(said.extra_volumes)
+    )
+
+
+def _resources(said: Component) -> controlplane.Resources:
+    parts = {
+        name: {key: str(value) for key, value in (said.resources.get(name) or {}).items()}
+        for name in ("requests", "limits")
+    }
+    return controlplane.Resources(requests=parts["requests"], limits=parts["limits"])
+
+
+class ControlPlaneFilesController:
+    """MachineConfig, SchedulerConfig → the programs' configuration files → ConfigStatus."""
+
+    name = "control-plane-files"
+    inputs = (_ACTIVE, Input(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER))
+    outputs = (kubernetes.CONFIG_STATUS,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given, scheduler = control_plane(view), view.get(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER)
+        if given is None or scheduler is None:
+            return
+        found = [
+            *_api_server_files(given),
+            _file(paths.SCHEDULER_CONFIG, scheduler.spec.config, versions.SCHEDULER_UID),
+        ]
+        yield MakeDirectory(paths.AUDIT_LOG, 0o700, versions.APISERVER_UID, versions.APISERVER_UID)
+        yield from found
+        version = hashlib.sha256("".join(each.path + each.content for each in found).encode()).hexdigest()[:16]
+        yield Put(
+            kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS, kubernetes.ConfigStatusSpec(ready=True, version=version)
+        )
+
+
+def _api_server_files(given: Config) -> Iterable[WriteFile]:
+    from dozen.machinery.config import kubernetes, kubernetes_secrets
+    from dozen.machinery.kubernetes import files
+
+    uid = versions.APISERVER_UID
+    yield _file(paths.ADMISSION, files.admission(kubernetes.admission(given)), uid)
+    yield _file(paths.AUDIT_POLICY, kubernetes.audit_policy(given), uid)
+    yield _file(paths.AUTHENTICATION, files.authentication(kubernetes.authentication(given)), uid)
+    yield _file(paths.AUTHORIZATION, files.authorization(kubernetes.authorizers(given)), uid)
+    encryption = files.encryption(kubernetes_secrets.encryption(given))
+    if encryption is not None:
+        yield _file(paths.ENCRYPTION, encryption, uid)
+
+
+def _file(path: str, data: Mapping[str, object], gid: int) -> WriteFile:
+    from dozen.machinery.yaml import dump
+
+    return WriteFile(path, dump(data), 0o440, gid=gid)

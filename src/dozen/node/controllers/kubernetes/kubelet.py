@@ -1,0 +1,105 @@
+"""The kubelet: what it is told, from the configuration, and the files that tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dozen.machinery.effects.files import MakeDirectory, WriteFile
+from dozen.machinery.kubernetes import kubelet, paths
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources import config, controlplane, kubernetes
+from dozen.node.controllers.kubernetes.naming import KUBELET, NODENAME, complete
+
+
+class KubeletController:
+    """MachineConfig, Nodename, NodeIP → KubeletConfig, KubeletSpec."""
+
+    name = "kubelet-spec"
+    inputs = (
+        Input(config.MACHINE_CONFIG, config.ACTIVE),
+        Input(kubernetes.NODENAME, NODENAME),
+        Input(kubernetes.NODE_IP, KUBELET),
+    )
+    outputs = (controlplane.KUBELET_CONFIG, kubernetes.KUBELET_SPEC)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given = complete(view)
+        if given is None:
+            return
+        from dozen.machinery.config import kubernetes as said
+        from dozen.machinery.config import kubernetes_node
+
+        node, told = kubernetes_node.node(given), kubernetes_node.kubelet(given)
+        external = said.external_cloud_provider(given)
+        spec = controlplane.KubeletConfigSpec(
+            image=told.image,
+            cluster_dns=told.cluster_dns,
+            cluster_domain=said.network(given).dns_domain,
+            extra_args={name: controlplane.ArgValues(values=values) for name, values in told.extra_args.items()},
+            extra_config=told.extra_config,
+            cloud_provider_external=external,
+            default_runtime_seccomp_enabled=told.seccomp_default,
+            skip_node_registration=node.skip_registration,
+            disable_manifests_directory=not told.manifests_directory,
+            register_with_taints=node.taints,
+        )
+        yield Put(controlplane.KUBELET_CONFIG, KUBELET, spec)
+        name, addresses = view.get(kubernetes.NODENAME, NODENAME), view.get(kubernetes.NODE_IP, KUBELET)
+        if name is None or addresses is None:
+            return
+        asked = kubelet.KubeletInput(
+            nodename=name.spec.nodename,
+            addresses=addresses.spec.addresses,
+            cluster_dns=told.cluster_dns,
+            cluster_domain=spec.cluster_domain,
+            control_plane=given.machine_type == "controlplane",
+            skip_registration=node.skip_registration,
+            seccomp_default=told.seccomp_default,
+            # On a control plane the folder is how its own pods come to run.
+            manifests_directory=told.manifests_directory or given.machine_type == "controlplane",
+            cloud_external=external,
+            taints=node.taints,
+            extra_config=told.extra_config,
+            extra_args=told.extra_args,
+        )
+        yield Put(
+            kubernetes.KUBELET_SPEC,
+            KUBELET,
+            kubernetes.KubeletSpec(
+                image=told.image,
+                args=kubelet.arguments(asked),
+                extra_mounts=tuple(
+                    kubernetes.Mount(
+                        destination=each["destination"],
+                        type=each.get("type", ""),
+                        source=each.get("source", ""),
+                        options=tuple(each.get("options", ())),
+                    )
+                    for each in told.extra_mounts
+                ),
+                expected_nodename=name.spec.nodename,
+                config=kubelet.configuration(asked),
+            ),
+        )
+
+
+class KubeletFilesController:
+    """KubeletSpec → the kubelet's configuration file and the folder that it takes pods from."""
+
+    name = "kubelet-files"
+    inputs = (Input(kubernetes.KUBELET_SPEC, KUBELET),)
+    outputs = ()
+
+    def plan(self, view: View) -> Iterable[Step]:
+        spec = view.get(kubernetes.KUBELET_SPEC, KUBELET)
+        if spec is None:
+            return
+        yield MakeDirectory(paths.MANIFESTS, 0o700)
+        yield WriteFile(paths.KUBELET_CONFIG, configuration_text(spec.spec), 0o600)
+
+
+def configuration_text(spec: kubernetes.KubeletSpec) -> str:
+    """The kubelet's configuration as its file has it."""
+    from dozen.machinery.yaml import dump
+
+    return dump(spec.config)

@@ -1,0 +1,95 @@
+"""Under which name and which addresses the node is in its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from dozen.machinery.addresses import address_of, contains
+from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.resources import config, kubernetes, network
+from dozen.node.configuration import parse
+
+if TYPE_CHECKING:
+    from dozen.machinery.config import Config
+
+NODENAME, KUBELET = "nodename", "kubelet"
+_ACTIVE = Input(config.MACHINE_CONFIG, config.ACTIVE)
+
+
+def complete(view: View) -> Config | None:
+    """The configuration that the machine is to be a node by, None in maintenance."""
+    active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+    given = parse(active.spec.text) if active is not None else None
+    return given if given is not None and given.is_complete else None
+
+
+class NodenameController:
+    """Host name, configuration → Nodename."""
+
+    name = "nodename"
+    inputs = (_ACTIVE, Input(network.HOSTNAME_STATUS))
+    outputs = (kubernetes.NODENAME,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given, host = complete(view), view.get(network.HOSTNAME_STATUS, "hostname")
+        if given is None or host is None or not host.spec.hostname:
+            return
+        from dozen.machinery.config import kubernetes_node
+
+        node = kubernetes_node.node(given)
+        said = kubernetes_node.kubelet(given).extra_args.get("hostname-override", ())
+        name = host.spec.hostname
+        if node.register_with_fqdn and host.spec.domainname:
+            name = f"{name}.{host.spec.domainname}"
+        spec = kubernetes.NodenameSpec(
+            # Names of nodes are in lower case (RFC 1123, as Kubernetes checks it).
+            nodename=(said[-1] if said else name).lower(),
+            hostname_version=str(host.metadata.version),
+            skip_node_registration=node.skip_registration,
+        )
+        yield Put(kubernetes.NODENAME, NODENAME, spec)
+
+
+class NodeIPController:
+    """The machine's addresses, configuration → NodeIP: one address for each family that the cluster has."""
+
+    name = "node-ip"
+    inputs = (_ACTIVE, Input(network.NODE_ADDRESS))
+    outputs = (kubernetes.NODE_IP,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given, current = complete(view), view.get(network.NODE_ADDRESS, "routed")
+        if given is None:
+            return
+        from dozen.machinery.config import kubernetes as said
+        from dozen.machinery.config import kubernetes_node
+
+        nets = said.network(given)
+        # The host's ends of pod networks are addresses of the machine too, and never those of the node.
+        fit = choose_addresses(
+            current.spec.addresses if current is not None else (),
+            kubernetes_node.node(given).valid_subnets,
+            (*nets.pod_subnets, *nets.service_subnets),
+        )
+        before = view.get(kubernetes.NODE_IP, KUBELET)
+        had = before.spec.addresses if before is not None else ()
+        # A network that is away for a moment must not take down what was built on the node's addresses.
+        kept = [each for each in had if each in fit] if fit else list(had)
+        families = list(dict.fromkeys(":" in subnet for subnet in nets.service_subnets))
+        chosen = [next((each for each in (*kept, *fit) if (":" in each) is family), "") for family in families]
+        if any(chosen):
+            yield Put(kubernetes.NODE_IP, KUBELET, kubernetes.NodeIPSpec(addresses=tuple(filter(None, chosen))))
+
+
+def choose_addresses(prefixes: Iterable[str], valid: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    """Bare addresses within one of ``valid`` (``!`` excludes; nothing said means all) and within none of ``exclude``."""
+    wanted = [each for each in valid if not each.startswith("!")]
+    unwanted = [*exclude, *(each[1:] for each in valid if each.startswith("!"))]
+    found = []
+    for address in map(address_of, prefixes):
+        if wanted and not any(contains(each, address) for each in wanted):
+            continue
+        if not any(contains(each, address) for each in unwanted) and address not in found:
+            found.append(address)
+    return found
