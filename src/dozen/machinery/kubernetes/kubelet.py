@@ -54,12 +54,11 @@ def configuration(given: KubeletInput) -> Object:
         "protectKernelDefaults": True,
         "readOnlyPort": 0,
         "registerNode": not given.skip_registration,
-        "resolvConf": "/etc/resolv.conf",
+        "resolvConf": paths.RESOLV_CONF,
         "rotateCertificates": True,
         "seccompDefault": given.seccomp_default,
         "serverTLSBootstrap": True,
         "streamingConnectionIdleTimeout": "5m",
-        "systemCgroups": "/system",
         "systemReserved": dict(RESERVED),
         "tlsCipherSuites": list(CIPHERS),
         "tlsMinVersion": "VersionTLS12",
@@ -78,7 +77,7 @@ def arguments(given: KubeletInput) -> tuple[str, ...]:
         "cert-dir": (paths.KUBELET_PKI,),
         "config": (paths.KUBELET_CONFIG,),
         "hostname-override": (given.nodename,),
-        "kubeconfig": (paths.KUBELET_KUBECONFIG,),
+        "kubeconfig": (paths.CONTROL_PLANE_KUBECONFIG if given.control_plane else paths.KUBELET_KUBECONFIG,),
     }
     if given.addresses:
         flags["node-ip"] = (",".join(given.addresses),)

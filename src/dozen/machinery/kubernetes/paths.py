@@ -1,4 +1,4 @@
-"""Where Kubernetes' programs find their files: the same path on the node and in their containers."""
+"""Where Kubernetes' programs find their files; the path is the same on the node and in their containers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ AUDIT_LOG = "/var/log/audit/kube"
 MANIFESTS = "/etc/kubernetes/manifests"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.yaml"
 KUBELET_CA = "/etc/kubernetes/pki/ca.crt"
+RESOLV_CONF = "/system/etc/resolv.conf"
+# A worker asks for its first certificate with a token, and its kubelet keeps what it got. A control plane's kubelet
+# gets a certificate from the node itself at every boot.
 BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap-kubeconfig"
 KUBELET_KUBECONFIG = "/var/lib/kubelet/kubeconfig"
+CONTROL_PLANE_KUBECONFIG = "/etc/kubernetes/kubeconfig-kubelet"
 KUBELET_PKI = "/var/lib/kubelet/pki"
+
+
+def on_node(path: str) -> str:
+    """Where the node writes what programs find below /etc/kubernetes: that is bound into a read-only tree, late."""
+    return f"/system{path}" if path.startswith("/etc/kubernetes/") else path
 
 
 def secret(program: str, name: str) -> str:

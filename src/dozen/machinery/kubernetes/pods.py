@@ -72,10 +72,7 @@ def static_pod(program: Program) -> Object:
                 "runAsGroup": program.uid,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
-            "volumes": [
-                {"name": each.name, "hostPath": {"path": each.host_path, "type": "DirectoryOrCreate"}}
-                for each in directories
-            ],
+            "volumes": [{"name": each.name, "hostPath": {"path": each.host_path}} for each in directories],
         },
     }
 

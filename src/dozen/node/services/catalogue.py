@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dozen.node.process import Confinement
 from dozen.node.services.definition import Condition, Health, Service
 from dozen.node.services.etcd import ETCD
+from dozen.node.services.kubelet import KUBELET
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -79,6 +80,7 @@ CATALOGUE: tuple[Service, ...] = (
         health=Health(_containerd_answers, first_after=0.5),
     ),
     ETCD,
+    KUBELET,
     Service(
         id="dashboard",
         argv=("/sbin/dashboard",),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dozen.machinery.effects.files import MakeDirectory, WriteFile
 from dozen.machinery.kubernetes import paths, versions
-from dozen.machinery.plan import Input, Put, Step, View
-from dozen.machinery.resources import config, controlplane, kubernetes
+from dozen.machinery.plan import Input, Put, Shared, Step, View
+from dozen.machinery.resources import block, config, controlplane, kubernetes
 from dozen.node.controllers.kubernetes.naming import KUBELET, complete
 
 if TYPE_CHECKING:
@@ -151,8 +151,12 @@ class ControlPlaneFilesController:
     """MachineConfig, SchedulerConfig → the programs' configuration files → ConfigStatus."""
 
     name = "control-plane-files"
-    inputs = (_ACTIVE, Input(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER))
-    outputs = (kubernetes.CONFIG_STATUS,)
+    inputs = (
+        _ACTIVE,
+        Input(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER),
+        Input(block.VOLUME_STATUS, "EPHEMERAL"),
+    )
+    outputs = (Shared(kubernetes.CONFIG_STATUS),)
 
     def plan(self, view: View) -> Iterable[Step]:
         given, scheduler = control_plane(view), view.get(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER)
@@ -162,8 +166,11 @@ class ControlPlaneFilesController:
             *_api_server_files(given),
             _file(paths.SCHEDULER_CONFIG, scheduler.spec.config, versions.SCHEDULER_UID),
         ]
-        yield MakeDirectory(paths.AUDIT_LOG, 0o700, versions.APISERVER_UID, versions.APISERVER_UID)
         yield from found
+        volume = view.get(block.VOLUME_STATUS, "EPHEMERAL")
+        if volume is None or volume.spec.phase != "ready":
+            return  # there is no place yet for what the API server writes down
+        yield MakeDirectory(paths.AUDIT_LOG, 0o700, versions.APISERVER_UID, versions.APISERVER_UID)
         version = hashlib.sha256("".join(each.path + each.content for each in found).encode()).hexdigest()[:16]
         yield Put(
             kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS, kubernetes.ConfigStatusSpec(ready=True, version=version)

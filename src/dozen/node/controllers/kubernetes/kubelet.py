@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from dozen.machinery.effects.files import MakeDirectory, WriteFile
 from dozen.machinery.kubernetes import kubelet, paths
-from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import config, controlplane, kubernetes
 from dozen.node.controllers.kubernetes.naming import KUBELET, NODENAME, complete
 
@@ -84,22 +85,20 @@ class KubeletController:
 
 
 class KubeletFilesController:
-    """KubeletSpec → the kubelet's configuration file and the folder that it takes pods from."""
+    """KubeletSpec → the kubelet's configuration file and the folder that it takes pods from → ConfigStatus."""
 
     name = "kubelet-files"
     inputs = (Input(kubernetes.KUBELET_SPEC, KUBELET),)
-    outputs = ()
+    outputs = (Shared(kubernetes.CONFIG_STATUS),)
 
     def plan(self, view: View) -> Iterable[Step]:
         spec = view.get(kubernetes.KUBELET_SPEC, KUBELET)
         if spec is None:
             return
-        yield MakeDirectory(paths.MANIFESTS, 0o700)
-        yield WriteFile(paths.KUBELET_CONFIG, configuration_text(spec.spec), 0o600)
+        from dozen.machinery.yaml import dump
 
-
-def configuration_text(spec: kubernetes.KubeletSpec) -> str:
-    """The kubelet's configuration as its file has it."""
-    from dozen.machinery.yaml import dump
-
-    return dump(spec.config)
+        text = dump(spec.spec.config)
+        yield MakeDirectory(paths.on_node(paths.MANIFESTS), 0o700)
+        yield WriteFile(paths.on_node(paths.KUBELET_CONFIG), text, 0o600)
+        version = hashlib.sha256(text.encode()).hexdigest()[:16]
+        yield Put(kubernetes.CONFIG_STATUS, KUBELET, kubernetes.ConfigStatusSpec(ready=True, version=version))

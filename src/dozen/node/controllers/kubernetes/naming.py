@@ -83,7 +83,7 @@ class NodeIPController:
 
 
 def choose_addresses(prefixes: Iterable[str], valid: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    """Bare addresses within one of ``valid`` (``!`` excludes; nothing said means all) and within none of ``exclude``."""
+    """Bare addresses within one of ``valid`` (``!`` excludes; none means all) and within none of ``exclude``."""
     wanted = [each for each in valid if not each.startswith("!")]
     unwanted = [*exclude, *(each[1:] for each in valid if each.startswith("!"))]
     found = []

@@ -29,8 +29,8 @@ class StaticPodController:
         Input(controlplane.API_SERVER_CONFIG, paths.APISERVER),
         Input(controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER),
         Input(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER),
-        Input(kubernetes.SECRETS_STATUS),
-        Input(kubernetes.CONFIG_STATUS),
+        Input(kubernetes.SECRETS_STATUS, kubernetes.STATIC_PODS),
+        Input(kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS),
         Input(kubernetes.API_SERVER_ANSWERS),
         Input(runtime.SERVICE, "etcd"),
     )
@@ -43,10 +43,12 @@ class StaticPodController:
 
 
 def _control_plane(view: View, begun: set[str]) -> Iterator[tuple[str, Object]]:
-    secrets = next((each.spec for each in view.list(kubernetes.SECRETS_STATUS) if each.spec.ready), None)
-    files = next((each.spec for each in view.list(kubernetes.CONFIG_STATUS) if each.spec.ready), None)
-    if secrets is None or files is None:
+    found = view.get(kubernetes.SECRETS_STATUS, kubernetes.STATIC_PODS)
+    secrets = found.spec if found is not None and found.spec.ready else None
+    written = view.get(kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS)
+    if secrets is None or written is None:
         return
+    files = written.spec
     etcd = view.get(runtime.SERVICE, "etcd")
     if paths.APISERVER in begun or (etcd is not None and etcd.spec.healthy):
         yield from _api_server(view, files.version)
@@ -56,10 +58,10 @@ def _control_plane(view: View, begun: set[str]) -> Iterator[tuple[str, Object]]:
         (controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER, versions.CONTROLLER_MANAGER_UID),
         (controlplane.SCHEDULER_CONFIG, paths.SCHEDULER, versions.SCHEDULER_UID),
     ):
-        found = view.get(kind, id)
-        if found is None or not (answered or id in begun):
+        program = view.get(kind, id)
+        if program is None or not (answered or id in begun):
             continue
-        spec: controlplane.ControllerManagerConfigSpec | controlplane.SchedulerConfigSpec = found.spec  # type: ignore[assignment]
+        spec: controlplane.ControllerManagerConfigSpec | controlplane.SchedulerConfigSpec = program.spec  # type: ignore[assignment]
         if spec.enabled:
             yield id, _pod(id, uid, spec, noted)
 
@@ -122,7 +124,7 @@ class StaticPodFilesController:
         from dozen.machinery.yaml import dump
 
         for each in view.list(kubernetes.STATIC_POD):
-            path = f"{paths.MANIFESTS}/{each.id}.yaml"
+            path = paths.on_node(f"{paths.MANIFESTS}/{each.id}.yaml")
             if each.metadata.phase is Phase.TEARING_DOWN:
                 yield RemoveFile(path)
             else:

@@ -1,0 +1,101 @@
+"""The kubelet as a service: what it runs, and how its health is asked.
+
+It runs in a container, because it brings programs along that have no place on the node, but it is the node's: it mounts
+volumes for pods, so mounts that it makes are seen by everybody, and it judges paths of the node (volumes of the kind
+hostPath), so it sees the node's own folders at their own places.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dozen.node.services.definition import ContainerProgram, Health, Mount, Service
+
+if TYPE_CHECKING:
+    from dozen.machinery.resources.kubernetes import KubeletSpec
+    from dozen.machinery.resources.kubernetes import Mount as ExtraMount
+    from dozen.node.machine import Machine
+
+HEALTH_PORT = 10248
+_SHARED, _SLAVE = ("rbind", "rw", "rshared"), ("rbind", "rw", "rslave")
+_READ = ("rbind", "ro", "rslave")
+MOUNTS = (
+    Mount("/var", "/var", _SHARED),
+    Mount("/run", "/run", _SLAVE),
+    # Where the node writes; /etc/kubernetes of the node is the same folder.
+    Mount("/system/etc/kubernetes", "/etc/kubernetes", _SLAVE),
+    Mount("/etc/cni", "/etc/cni", _SLAVE),
+    Mount("/opt", "/opt", _SLAVE),
+    Mount("/usr/libexec/kubernetes", "/usr/libexec/kubernetes", _SHARED),
+    Mount("/lib/modules", "/lib/modules", _READ),
+    # The folder too: its files are replaced as a whole, which a mount of a file does not notice.
+    Mount("/system/etc", "/system/etc", _READ),
+    Mount("/system/etc/resolv.conf", "/etc/resolv.conf", ("bind", "ro")),
+    Mount("/system/etc/hosts", "/etc/hosts", ("bind", "ro")),
+    Mount("/etc/machine-id", "/etc/machine-id", ("bind", "ro")),
+    Mount("/etc/os-release", "/etc/os-release", ("bind", "ro")),
+)
+
+
+def _program(machine: Machine) -> ContainerProgram | None:
+    """None until the kubelet's configuration is known and it and its identity are there as files."""
+    from dozen.machinery.resources import kubernetes
+    from dozen.node.controllers.kubernetes.naming import KUBELET as KUBELET_ID
+
+    spec = machine.store.find(kubernetes.KUBELET_SPEC, KUBELET_ID)
+    secrets = machine.store.find(kubernetes.SECRETS_STATUS, KUBELET_ID)
+    written = machine.store.find(kubernetes.CONFIG_STATUS, KUBELET_ID)
+    if spec is None or secrets is None or not secrets.spec.ready or written is None:
+        return None
+    return program_of(spec.spec, written.spec.version, secrets.spec.version)
+
+
+def program_of(spec: KubeletSpec, config_version: str, secrets_version: str) -> ContainerProgram:
+    """The kubelet's container. The versions are in its environment so that other files make it start again."""
+    return ContainerProgram(
+        spec.image,
+        ("/usr/local/bin/kubelet", *spec.args),
+        env=(("DOZEN_CONFIG_VERSION", config_version), ("DOZEN_SECRETS_VERSION", secrets_version)),
+        mounts=(*MOUNTS, *(_extra(each) for each in spec.extra_mounts)),
+        privileged=True,
+        host_pids=True,
+        read_only=False,
+        propagation="rshared",
+        cgroup="/podruntime/kubelet",
+        oom=-450,
+    )
+
+
+def _extra(each: ExtraMount) -> Mount:
+    return Mount(each.source, each.destination, each.options or ("rbind", "rw"), each.type or "bind")
+
+
+async def _answers(machine: Machine) -> None:
+    """Raises what is wrong: OSError, or RuntimeError with the kubelet's words."""
+    from dozen.node.kubernetes.http import Connection
+
+    connection = await Connection.open("127.0.0.1", HEALTH_PORT, None)
+    try:
+        response = await connection.request("GET", "/healthz", {"Connection": "close"})
+        text = (await response.read(4096)).decode(errors="replace").strip()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise RuntimeError(text or f"the kubelet answers with HTTP status {response.status}")
+
+
+def _reason_against(machine: Machine) -> str | None:
+    if machine.mode == "container":
+        return "needs a kernel of its own; this machine is a container"
+    return None
+
+
+KUBELET = Service(
+    id="kubelet",
+    program=_program,
+    needs=("containerd",),
+    health=Health(_answers, first_after=1.0, starting_period=1.0),
+    unavailable=_reason_against,
+    operations=frozenset(("start", "restart")),
+    stop_grace=20.0,
+)

@@ -1,0 +1,134 @@
+"""From a configuration and the network to the kubelet's file and the static pods, on the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dozen.machinery import yaml
+from dozen.machinery.config.generating import generate
+from dozen.machinery.effects.files import MakeDirectory, RemoveFile, WriteFile
+from dozen.machinery.resources import block, config, controlplane, kubernetes, network, runtime
+from dozen.node.controllers.kubernetes import kubernetes_controllers
+from dozen.node.controllers.kubernetes.naming import choose_addresses
+from dozen.testing.controllers import Bench
+
+BUNDLE = generate("c", "https://10.0.0.1:6443")
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+async def begin(bench: Bench, text: str) -> None:
+    bench.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
+    bench.put(
+        network.HOSTNAME_STATUS, "hostname", network.HostnameStatusSpec(hostname="CP-1", domainname="example.org")
+    )
+    addresses = ("10.0.0.1/24", "fd00::1/64", "10.244.0.1/24")
+    bench.put(network.NODE_ADDRESS, "routed", network.NodeAddressSpec(addresses=addresses))
+    bench.put(block.VOLUME_STATUS, "EPHEMERAL", block.VolumeStatusSpec(phase="ready"))
+    await bench.settle()
+
+
+def etcd(bench: Bench, healthy: bool) -> None:
+    bench.put(runtime.SERVICE, "etcd", runtime.ServiceSpec(running=True, healthy=healthy, unknown=False))
+
+
+def pods(bench: Bench) -> list[str]:
+    return [each.id for each in bench.store.list(kubernetes.STATIC_POD)]
+
+
+def files(bench: Bench) -> dict[str, str]:
+    return {effect.path: effect.content for effect in bench.effects if isinstance(effect, WriteFile)}
+
+
+def test_a_worker_runs_a_kubelet_and_no_pods_of_the_control_plane() -> None:
+    async def run() -> None:
+        async with Bench(*kubernetes_controllers()) as bench:
+            await begin(bench, BUNDLE.worker)
+            assert bench.store.get(kubernetes.NODENAME, "nodename").spec.nodename == "cp-1"
+            assert bench.store.get(kubernetes.NODE_IP, "kubelet").spec.addresses == ("10.0.0.1",)
+            spec = bench.store.get(kubernetes.KUBELET_SPEC, "kubelet").spec
+            assert "--hostname-override=cp-1" in spec.args
+            assert "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubeconfig" in spec.args
+            assert yaml.load(files(bench)["/system/etc/kubernetes/kubelet.yaml"]) == spec.config
+            assert MakeDirectory("/system/etc/kubernetes/manifests", 0o700) in bench.effects
+            assert pods(bench) == []
+            assert bench.store.list(controlplane.API_SERVER_CONFIG) == ()
+
+    asyncio.run(run())
+
+
+def test_the_control_plane_begins_in_its_order_and_stays() -> None:
+    async def run() -> None:
+        async with Bench(*kubernetes_controllers()) as bench:
+            await begin(bench, BUNDLE.controlplane)
+            etcd(bench, True)
+            await bench.settle()
+            assert pods(bench) == []
+            ready = kubernetes.SecretsStatusSpec(ready=True, version="1")
+            bench.put(kubernetes.SECRETS_STATUS, "static-pods", ready)
+            await bench.settle()
+            assert pods(bench) == ["kube-apiserver"]
+            answers = kubernetes.APIServerAnswersSpec(answered=True)
+            bench.put(kubernetes.API_SERVER_ANSWERS, "kube-apiserver", answers)
+            await bench.settle()
+            assert pods(bench) == list(CONTROL_PLANE)
+            etcd(bench, False)
+            bench.remove(kubernetes.API_SERVER_ANSWERS, "kube-apiserver")
+            bench.remove(network.NODE_ADDRESS, "routed")
+            await bench.settle()
+            assert pods(bench) == list(CONTROL_PLANE)
+            assert {f"/system/etc/kubernetes/manifests/{name}.yaml" for name in CONTROL_PLANE} <= set(files(bench))
+
+            before = {each.id: each.spec.pod for each in bench.store.list(kubernetes.STATIC_POD)}
+            changed = kubernetes.SecretsStatusSpec(ready=True, version="2")
+            bench.put(kubernetes.SECRETS_STATUS, "static-pods", changed)
+            await bench.settle()
+            after = {each.id: each.spec.pod for each in bench.store.list(kubernetes.STATIC_POD)}
+            assert [name for name in CONTROL_PLANE if before[name] != after[name]] == list(CONTROL_PLANE[1:])
+
+    asyncio.run(run())
+
+
+def test_another_image_changes_one_pod_and_a_pod_that_goes_takes_its_file_along() -> None:
+    async def run() -> None:
+        async with Bench(*kubernetes_controllers()) as bench:
+            own = "  pods: [{metadata: {name: mine, namespace: x}, spec: {}}]\n"
+            with_own = BUNDLE.controlplane.replace("machine:\n", f"machine:\n{own.replace('  ', '    ', 1)}", 1)
+            await begin(bench, with_own)
+            etcd(bench, True)
+            bench.put(kubernetes.SECRETS_STATUS, "static-pods", kubernetes.SecretsStatusSpec(ready=True, version="1"))
+            bench.put(kubernetes.API_SERVER_ANSWERS, "a", kubernetes.APIServerAnswersSpec(answered=True))
+            await bench.settle()
+            assert pods(bench) == [*CONTROL_PLANE, "x-mine"]
+            bench.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=BUNDLE.controlplane))
+            await bench.settle()
+            assert pods(bench) == list(CONTROL_PLANE)
+            assert RemoveFile("/system/etc/kubernetes/manifests/x-mine.yaml") in bench.effects
+
+            before = {each.id: each.metadata.version for each in bench.store.list(kubernetes.STATIC_POD)}
+            data = yaml.load(BUNDLE.controlplane.partition("\n---")[0])
+            data["cluster"]["scheduler"] = {"image": "registry.example.org/scheduler:v2"}
+            spec = config.MachineConfigSpec(text=yaml.dump(data))
+            bench.put(config.MACHINE_CONFIG, config.ACTIVE, spec)
+            await bench.settle()
+            changed = [
+                each.id for each in bench.store.list(kubernetes.STATIC_POD) if each.metadata.version != before[each.id]
+            ]
+            assert changed == ["kube-scheduler"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("valid", "expected"),
+    [
+        ((), ["10.0.0.1", "192.168.1.1", "fd00::1"]),
+        (("192.168.0.0/16",), ["192.168.1.1"]),
+        (("!10.0.0.0/8",), ["192.168.1.1", "fd00::1"]),
+        (("10.0.0.0/8", "!10.0.0.1/32"), []),
+    ],
+)
+def test_the_node_s_addresses_are_chosen_by_subnets(valid: tuple[str, ...], expected: list[str]) -> None:
+    prefixes = ("10.0.0.1/24", "192.168.1.1/24", "fd00::1/64", "10.244.3.1/24")
+    assert choose_addresses(prefixes, valid, ("10.244.0.0/16",)) == expected
