@@ -17,6 +17,12 @@ from dozen.testing.live import LiveNode
 BUNDLE = generate("seeded", f"https://{GUEST_ADDRESS}:6443", sans=(GUEST_ADDRESS,))
 
 
+NETWORK = b"""
+version: 2
+ethernets: {eth0: {dhcp4: true, addresses: [10.77.0.5/24]}}
+"""
+
+
 def named(hostname: str) -> str:
     data = yaml.load(BUNDLE.controlplane)
     data["machine"]["network"] = {"hostname": hostname}
@@ -27,7 +33,15 @@ def named(hostname: str) -> str:
 def seeded(boot_for_module: Booter, tmp_path_factory: pytest.TempPathFactory) -> LiveNode:
     """A machine whose firmware says nothing, with a seed on a disk."""
     seed: Path = tmp_path_factory.mktemp("seed") / "seed.iso"
-    write_iso(seed, "CIDATA", {"user-data": named("from-seed").encode(), "meta-data": b"instance-id: one\n"})
+    write_iso(
+        seed,
+        "CIDATA",
+        {
+            "user-data": named("from-seed").encode(),
+            "meta-data": b"instance-id: one\nlocal-hostname: fallback\n",
+            "network-config": NETWORK,
+        },
+    )
     spec = MachineSpec("seeded", boot_for_module.image, "", disk_mib=DISK_MIB, disks={"seed": seed})
     return boot_for_module.start(spec, talosconfig.parse(BUNDLE.talosconfig).select())
 
@@ -39,6 +53,8 @@ def hostname(node: LiveNode) -> str:
 def test_a_seed_configures_the_machine(seeded: LiveNode) -> None:
     seeded.until(lambda: hostname(seeded) == "from-seed", "the seed's host name")
     assert "(cidata)" in seeded.logs("machined")
+    addresses = seeded.resources("AddressStatuses.net.talos.dev", "network")
+    assert "eth0/10.77.0.5/24" in addresses
 
 
 def test_a_change_outlives_a_reboot(seeded: LiveNode) -> None:
@@ -55,5 +71,6 @@ def test_a_change_outlives_a_reboot(seeded: LiveNode) -> None:
     assert hostname(seeded) == "kept"
     seeded.reboot()
     seeded.until(lambda: hostname(seeded) == "staged", "the staged host name")
+    assert "eth0/10.77.0.5/24" in seeded.resources("AddressStatuses.net.talos.dev", "network")
     assert "origin=STATE" in seeded.logs("machined")
     assert seeded.read("/system/state/config.yaml").decode() == named("staged")

@@ -12,9 +12,12 @@ import pytest
 
 from dozen.client.connection import Connection
 from dozen.machinery import talosconfig, yaml
+from dozen.machinery.config.clients import client_config
 from dozen.machinery.config.decode import fields_of
 from dozen.machinery.config.documents import KINDS, model_of
 from dozen.machinery.config.generating import Bundle, generate
+from dozen.machinery.pki import new_ca
+from dozen.provider.access import open_channel
 from dozen.provider.container import Container
 from dozen.provider.machines import BootImage, MachineSpec, report_nothing
 from dozen.rpc.client import Channel
@@ -127,6 +130,29 @@ def test_at_most_one_at_a_time_gets_through(restored: LiveNode, bundle: Bundle) 
     assert {name for name in outcomes if not name.startswith("racer")} <= {"FAILED_PRECONDITION"}
 
 
+def test_another_authority_is_accepted_from_then_on(restored: LiveNode, bundle: Bundle) -> None:
+    other = new_ca()
+    context = client_config("other", other, roles=["os:reader"]).select()
+    trusting = type(context)(endpoints=(), ca=restored.context.ca, crt=context.crt, key=context.key)
+
+    def is_let_in() -> bool:
+        channel = open_channel(restored.machine.address, trusting)
+        try:
+            return bool(restored.call("Version", channel=channel, seconds=5).messages)
+        except RpcError:
+            return False
+        finally:
+            restored.portal.run(channel.close())
+
+    assert not is_let_in()
+    data = yaml.load(bundle.controlplane)
+    data["machine"]["acceptedCAs"] = [{"crt": base64.b64encode(other.crt.encode()).decode()}]
+    apply(restored, yaml.dump(data))
+    assert restored.until(is_let_in, "the other authority's client let in", 20)
+    apply(restored, bundle.controlplane)
+    assert restored.until(lambda: not is_let_in(), "the other authority's client kept out", 20)
+
+
 def test_settings_without_effect_are_warned_of(restored: LiveNode, bundle: Bundle) -> None:
     data = yaml.load(bundle.controlplane)
     data["machine"]["network"] = {"interfaces": [{"interface": "eth9", "vlans": [{"vlanId": 5}]}]}
@@ -140,8 +166,6 @@ def test_settings_without_effect_are_warned_of(restored: LiveNode, bundle: Bundl
 def test_a_configuration_for_other_clients(native: LiveNode) -> None:
     answer = native.call("GenerateClientConfiguration", roles=["os:reader"]).messages[0]
     context = talosconfig.parse(answer.talosconfig.decode()).select()
-    from dozen.provider.access import open_channel
-
     reader = open_channel(native.machine.address, context)
     try:
         assert native.call("Version", channel=reader).messages

@@ -9,12 +9,10 @@ mounted for a moment, read-only, where nobody else looks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dozen.linux import sys as linux
-from dozen.linux.block_devices import Device, read_devices
-from dozen.linux.block_probe import read_iso9660, read_vfat
 from dozen.linux.durable import read_text
 
 METAL_ISO, CIDATA = "metal-iso", "cidata"
@@ -24,6 +22,7 @@ MODULES = {"iso9660": "isofs", "vfat": "vfat"}
 # The volume descriptor of ISO 9660 ends here; a FAT's boot sector is the first one.
 HEAD_BYTES = 34 * 1024
 FILE_LIMIT = 4 << 20
+SYSFS, DEVICES = "/sys/class/block", "/dev"
 MOUNT_POINT = "/run/dozen-seed"
 READ_ONLY = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 STATE, STATE_DIRECTORY = "STATE", "/system/state"
@@ -43,30 +42,43 @@ def kind_of(fstype: str, label: str) -> str:
     return label.lower() if fstype in MODULES and label.lower() in LABELS else ""
 
 
-def find_seeds(devices: Sequence[Device] | None = None) -> list[Seed]:
+def find_seeds(sysfs: str = SYSFS, devices: str = DEVICES) -> list[Seed]:
     """The seeds among the devices that are there by now, those labelled for this system first."""
     found = []
-    for device in read_devices() if devices is None else devices:
-        head = _read_head(device)
-        held = read_iso9660(head) or read_vfat(head) if len(head) == HEAD_BYTES else None
-        if held is not None and (kind := kind_of(held.name, held.label)):
-            found.append(Seed(kind, device.path, held.name))
+    for name in _names(sysfs):
+        head = _read_head(f"{devices}/{name}")
+        # Most disks have neither mark, and for them the readers of formats need not be imported.
+        if head[32769:32774] == b"CD001" or b"FAT" in (head[54:57], head[82:85]):
+            from dozen.linux.block_probe import read_iso9660, read_vfat
+
+            held = read_iso9660(head) or read_vfat(head)
+            if held is not None and (kind := kind_of(held.name, held.label)):
+                found.append(Seed(kind, f"{devices}/{name}", held.name))
     return sorted(found, key=lambda seed: LABELS.index(seed.kind))
 
 
-def _read_head(device: Device) -> bytes:
-    if device.size < HEAD_BYTES or device.name.startswith(("ram", "loop", "zram", "fd", "nbd")):
-        return b""
+def _names(sysfs: str) -> list[str]:
+    """Block devices that may be real disks or parts of them."""
     try:
-        descriptor = os.open(device.path, os.O_RDONLY | os.O_CLOEXEC)
+        names = os.listdir(sysfs)
+    except OSError:
+        return []
+    return sorted(name for name in names if not name.startswith(("ram", "loop", "zram", "fd", "nbd", "dm-", "md")))
+
+
+def _read_head(path: str) -> bytes:
+    """The beginning of a device, all of `HEAD_BYTES` or nothing."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return b""
     try:
-        return os.pread(descriptor, HEAD_BYTES, 0)
+        head = os.pread(descriptor, HEAD_BYTES, 0)
     except OSError:
         return b""
     finally:
         os.close(descriptor)
+    return head if len(head) == HEAD_BYTES else b""
 
 
 def read_seed(seed: Seed) -> dict[str, str]:
@@ -96,17 +108,27 @@ def read_files(folder: str, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def mount_state_early() -> str:
+def mount_state_early(sysfs: str = SYSFS) -> str:
     """Mount the volume STATE if it is there already and can only be this node's; the device, or "" for none.
 
     What does not work here is tried again, and told, by the plan of volumes once that runs.
     """
-    devices = read_devices()
-    found = [device for device in devices if device.partition_name == STATE]
+    found = [name for name in _names(sysfs) if _partition_name(f"{sysfs}/{name}") == STATE]
     if len(found) != 1 or os.path.ismount(STATE_DIRECTORY):
         return ""
+    device = f"{DEVICES}/{found[0]}"
     try:
-        linux.mount(found[0].path, STATE_DIRECTORY, "xfs", STATE_FLAGS, "")
+        linux.mount(device, STATE_DIRECTORY, "xfs", STATE_FLAGS, "")
     except OSError:
         return ""
-    return found[0].path
+    return device
+
+
+def _partition_name(folder: str) -> str:
+    """What the partition table calls a partition (the kernel's PARTNAME), "" for what is none."""
+    try:
+        with open(f"{folder}/uevent") as stream:
+            lines = stream.read().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition("=")[2] for line in lines if line.startswith("PARTNAME=")), "")

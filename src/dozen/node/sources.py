@@ -39,15 +39,15 @@ def find_early(machine: Machine) -> tuple[str, str] | None:
         return _from_container()
     from dozen.linux import seeds
 
+    wanted = read_argument()
+    # A seed's network counts whatever the configuration comes from, which is from STATE when the machine starts again.
+    attached = [read_seed(machine, seed) for seed in seeds.find_seeds() if wanted in ("", seed.kind)]
     if seeds.mount_state_early() and (stored := machine.configuration.read_stored()) is not None:
         return stored, "STATE"
-    wanted = read_argument()
     if wanted == NONE or "://" in wanted:
         return None
-    for seed in seeds.find_seeds():
-        if wanted in ("", seed.kind) and (found := read_seed(machine, seed)) is not None:
-            return found
-    return None if wanted else _from_firmware(machine)
+    given = next((found for found in attached if found is not None), None)
+    return given if given or wanted else _from_firmware(machine)
 
 
 def _from_container() -> tuple[str, str] | None:
@@ -90,11 +90,30 @@ def read_seed(machine: Machine, seed: Seed) -> tuple[str, str] | None:
     except (OSError, ValueError, LookupError) as error:
         machine.configuration.report_unreadable(origin, error)
         return None
+    _take_network(machine, files, origin)
     text = files.get("config.yaml") or files.get("user-data") or ""
     if not text.strip() or text.startswith(CLOUD_CONFIG):
         log.info("seed=%s has no machine configuration", origin)
         return None
     return text, origin
+
+
+def _take_network(machine: Machine, files: dict[str, str], origin: str) -> None:
+    """Name and network of a NoCloud seed, as far as they are understood."""
+    meta_data, network_config = files.get("meta-data", ""), files.get("network-config", "")
+    if not meta_data.strip() and not network_config.strip():
+        return
+    from dozen.machinery import cloudinit
+    from dozen.machinery.resources.settings import NETWORK, PLATFORM_NETWORK
+
+    try:
+        found = cloudinit.read(meta_data, network_config)
+    except cloudinit.SeedError as error:
+        machine.report_problem("seed", f"{origin}: {error}")
+        return
+    if found.complaints:
+        machine.report_problem("seed", f"{origin}: {'; '.join(found.complaints)}")
+    machine.store.put(PLATFORM_NETWORK, NETWORK, found.settings, owner="sources")
 
 
 # -- While the node is in maintenance.

@@ -7,16 +7,35 @@ from pathlib import Path
 import pytest
 
 from dozen.linux import seeds
-from dozen.linux.block_devices import Device
 from dozen.testing.iso import write_iso
 
 SIZE = 64 * 1024
 
 
-def disk(folder: Path, name: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> Device:
-    (folder / name).write_bytes(content)
-    monkeypatch.setattr(Device, "path", property(lambda device: str(folder / device.name)))
-    return Device(name, 8, 0, len(content), 1)
+class Disks:
+    """Block devices as folders: ``sysfs`` lists them, ``dev`` has their contents."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sysfs, self.dev = folder / "sysfs", folder / "dev"
+        self.sysfs.mkdir()
+        self.dev.mkdir()
+
+    def add(self, name: str, content: bytes | None, label: str = "") -> None:
+        (self.sysfs / name).mkdir()
+        (self.sysfs / name / "uevent").write_text(
+            f"MAJOR=8\nDEVNAME={name}\n" + (f"PARTNAME={label}\n" if label else "")
+        )
+        if content is not None:
+            (self.dev / name).write_bytes(content)
+
+    def find(self) -> list[tuple[str, str, str]]:
+        found = seeds.find_seeds(str(self.sysfs), str(self.dev))
+        return [(seed.kind, Path(seed.device).name, seed.fstype) for seed in found]
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Disks:
+    return Disks(tmp_path)
 
 
 def iso(label: str) -> bytes:
@@ -33,7 +52,7 @@ def fat(label: str) -> bytes:
     return bytes(data)
 
 
-def test_seeds_are_found_and_those_for_this_system_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeds_are_found_and_those_for_this_system_come_first(disks: Disks) -> None:
     contents = {
         "sra": iso("cidata"),
         "sdb": fat("METAL-ISO"),
@@ -41,11 +60,9 @@ def test_seeds_are_found_and_those_for_this_system_come_first(tmp_path: Path, mo
         "sdd": iso("OTHER"),
         "sde": b"short",
     }
-    devices = [disk(tmp_path, name, content, monkeypatch) for name, content in contents.items()]
-    devices.append(Device("loop0", 7, 0, SIZE, 1))
-    devices.append(Device("gone", 8, 9, SIZE, 1))
-    found = [(seed.kind, Path(seed.device).name, seed.fstype) for seed in seeds.find_seeds(devices)]
-    assert found == [("metal-iso", "sdb", "vfat"), ("cidata", "sra", "iso9660"), ("cidata", "sdc", "vfat")]
+    for name, content in {**contents, "loop0": iso("cidata"), "gone": None, "blank": bytes(SIZE)}.items():
+        disks.add(name, content)
+    assert disks.find() == [("metal-iso", "sdb", "vfat"), ("cidata", "sdc", "vfat"), ("cidata", "sra", "iso9660")]
 
 
 @pytest.mark.parametrize(
@@ -65,19 +82,24 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
         seeds.read_files(str(tmp_path), seeds.FILES["metal-iso"])
 
 
-def test_only_a_state_that_can_be_ours_alone_is_mounted_early(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_state_that_can_be_ours_alone_is_mounted_early(disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted: list[tuple[object, ...]] = []
     monkeypatch.setattr(seeds.linux, "mount", lambda *arguments: mounted.append(arguments))
-    state = Device("vdb2", 254, 18, SIZE, 1, parent="vdb", number=2, partition_name="STATE")
-    other = Device("vdc2", 254, 34, SIZE, 1, parent="vdc", number=2, partition_name="STATE")
-    monkeypatch.setattr(seeds, "read_devices", lambda: [state, other])
-    assert seeds.mount_state_early() == ""
-    monkeypatch.setattr(seeds, "read_devices", lambda: [state])
-    assert seeds.mount_state_early() == "/dev/vdb2"
+    disks.add("vdb1", None, "META")
+    assert seeds.mount_state_early(str(disks.sysfs)) == ""
+    disks.add("vdb2", None, "STATE")
+    assert seeds.mount_state_early(str(disks.sysfs)) == "/dev/vdb2"
+    disks.add("vdc2", None, "STATE")
+    assert seeds.mount_state_early(str(disks.sysfs)) == ""
     assert mounted == [("/dev/vdb2", "/system/state", "xfs", seeds.STATE_FLAGS, "")]
 
 
-def test_an_iso_of_tests_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_iso(tmp_path / "sr0", "cidata", {"user-data": b"x" * 3000, "meta-data": b""})
-    found = seeds.find_seeds([disk(tmp_path, "sr0", (tmp_path / "sr0").read_bytes(), monkeypatch)])
-    assert [seed.kind for seed in found] == ["cidata"]
+def test_a_machine_without_disks(tmp_path: Path) -> None:
+    assert seeds.find_seeds(str(tmp_path / "absent")) == []
+    assert seeds.mount_state_early(str(tmp_path / "absent")) == ""
+
+
+def test_an_iso_of_tests_is_one(tmp_path: Path, disks: Disks) -> None:
+    write_iso(tmp_path / "iso", "cidata", {"user-data": b"x" * 3000, "meta-data": b""})
+    disks.add("sr0", (tmp_path / "iso").read_bytes())
+    assert disks.find() == [("cidata", "sr0", "iso9660")]

@@ -75,7 +75,8 @@ class HostEntry(Spec):
 
 
 class NetworkSettings(Spec):
-    """Links that are not mentioned get their address by DHCP if they are physical."""
+    """Links that are not mentioned get their address by DHCP if they are physical. ``fallback_hostname`` is for a
+    machine to which neither its configuration nor a lease gives a name."""
 
     hostname: str = ""
     links: tuple[LinkSettings, ...] = ()
@@ -83,10 +84,11 @@ class NetworkSettings(Spec):
     search_domains: tuple[str, ...] = ()
     disable_search_domain: bool = False
     hosts: tuple[HostEntry, ...] = ()
+    fallback_hostname: str = ""
 
     WIRE = """
         1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
-        5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit
+        5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit
     """
 
 
@@ -97,6 +99,17 @@ NETWORK_SETTINGS = Kind(
     "NetworkSettings",
     aliases=("networksettings",),
     columns=(("Hostname", "{.hostname}"), ("Name Servers", "{.nameServers}")),
+)
+
+
+# What the place that the machine runs in says about its network; the configuration comes before it. Id: ``network``.
+PLATFORM_NETWORK = Kind(
+    "PlatformNetworks.config.dozen",
+    "config",
+    NetworkSettings,
+    "PlatformNetwork",
+    aliases=("platformnetwork",),
+    columns=(("Hostname", "{.fallbackHostname}"), ("Name Servers", "{.nameServers}")),
 )
 
 

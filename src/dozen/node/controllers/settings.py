@@ -25,32 +25,36 @@ class SettingsController:
     """MachineConfig → MachineType, NetworkSettings, TimeSettings, KernelSettings."""
 
     name = "settings"
-    inputs = (Input(config.MACHINE_CONFIG, config.ACTIVE),)
+    inputs = (Input(config.MACHINE_CONFIG, config.ACTIVE), Input(settings.PLATFORM_NETWORK))
     outputs = (config.MACHINE_TYPE, settings.NETWORK_SETTINGS, settings.TIME_SETTINGS, settings.KERNEL_SETTINGS)
 
     def plan(self, view: View) -> Iterable[Step]:
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+        told = view.get(settings.PLATFORM_NETWORK, settings.NETWORK)
+        platform = told.spec if told is not None else settings.NetworkSettings()
         if active is None:
-            yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, settings.NetworkSettings())
+            yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, platform)
             yield Put(settings.TIME_SETTINGS, settings.TIME, settings.TimeSettings())
             yield Put(settings.KERNEL_SETTINGS, settings.KERNEL, settings.KernelSettings())
             return
         given = parse(active.spec.text)
         yield Put(config.MACHINE_TYPE, MACHINE_TYPE_ID, config.MachineTypeSpec(type=given.machine_type))
-        yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, _network(given))
+        yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, _network(given, platform))
         yield Put(settings.TIME_SETTINGS, settings.TIME, _time(given))
         yield Put(settings.KERNEL_SETTINGS, settings.KERNEL, _kernel(given))
 
 
-def _network(given: Config) -> settings.NetworkSettings:
+def _network(given: Config, platform: settings.NetworkSettings) -> settings.NetworkSettings:
+    """What the configuration says, and where it says nothing, what the platform does."""
     from dozen.machinery.config import effective
 
     interfaces = given.machine.network.interfaces if given.machine else ()
     return settings.NetworkSettings(
         hostname=effective.hostname(given),
-        links=(*(_link(interface) for interface in interfaces), *_links_of_documents(given)),
-        name_servers=effective.nameservers(given),
-        search_domains=effective.search_domains(given),
+        links=(*(_link(interface) for interface in interfaces), *_links_of_documents(given), *platform.links),
+        name_servers=effective.nameservers(given) or platform.name_servers,
+        search_domains=effective.search_domains(given) or platform.search_domains,
+        fallback_hostname=platform.fallback_hostname,
         disable_search_domain=bool(given.machine and given.machine.network.disable_search_domain),
         hosts=tuple(
             settings.HostEntry(address=address, names=names) for address, names in effective.extra_hosts(given)

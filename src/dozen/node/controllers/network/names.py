@@ -55,6 +55,8 @@ class HostnameSpecController:
             name, domain, layer = settings.spec.hostname, "", "configuration"
         elif leased is not None:
             name, domain, layer = leased.hostname, leased.domain, "operator"
+        elif settings.spec.fallback_hostname:
+            name, domain, layer = settings.spec.fallback_hostname, "", "platform"
         else:
             identity = _identity(view)
             if identity is None:
