@@ -1,38 +1,37 @@
-"""A real kube-apiserver on this computer, with its etcd, for tests of what speaks with one. It is up within seconds.
+"""A real Kubernetes control plane on this computer, with its etcd, for tests of what speaks with one.
 
-Both listen on loopback addresses on free ports. Authorization is Node and RBAC and admission has NodeRestriction and
-Pod Security, as on a node; certificates are made by our own PKI.
+The programs get the command lines and files that a node would give them, rendered by the node's own controllers from a
+generated configuration; only the paths lead elsewhere, and what names the node's network is loopback here. It is up
+within seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import IO
 
-from dozen.machinery import pki, x509
+from dozen.machinery import pki, x509, yaml
+from dozen.machinery.config.generating import generate
+from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.kubernetes import paths
 from dozen.machinery.kubernetes.kubeconfig import Access
+from dozen.machinery.resources import config, controlplane, network
+from dozen.node.controllers.kubernetes import kubernetes_controllers
 from dozen.node.kubernetes.client import Client, KubernetesError
+from dozen.testing.controllers import Bench
 
 START_SECONDS = 90.0
-POD_SECURITY = """
-apiVersion: apiserver.config.k8s.io/v1
-kind: AdmissionConfiguration
-plugins:
-  - name: PodSecurity
-    configuration:
-      apiVersion: pod-security.admission.config.k8s.io/v1
-      kind: PodSecurityConfiguration
-      defaults: {enforce: baseline, warn: restricted}
-      exemptions: {namespaces: [kube-system]}
-"""
+# What cannot be as on a node: etcd has no TLS here, and loopback is not an address to tell others.
+_ELSEWHERE = ("--etcd-", "--advertise-address=", "--bind-address=", "--secure-port=")
 
 
 class ApiServer:
-    """``binaries`` holds etcd and kube-apiserver; everything else is kept in ``folder``."""
+    """``binaries`` holds etcd, kube-apiserver and the others; everything else is kept in ``folder``."""
 
     def __init__(self, binaries: Path, folder: Path) -> None:
         self._binaries, self._folder = binaries, folder
@@ -40,6 +39,7 @@ class ApiServer:
         self._logs: list[IO[bytes]] = []
         self.ca = pki.new_ca()
         self.port = 0
+        self._arguments: dict[str, list[str]] = {}
 
     async def start(self) -> None:
         """Until it is ready to serve."""
@@ -52,9 +52,27 @@ class ApiServer:
             *(f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}"),
             *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=test={peer}"),
         )
-        self._write_files()
-        self._spawn("kube-apiserver", f"--etcd-servers={etcd}", *self._arguments())
+        arguments = await self._prepare()
+        own = ("--bind-address=127.0.0.1", "--endpoint-reconciler-type=none", f"--secure-port={self.port}")
+        self._spawn(paths.APISERVER, f"--etcd-servers={etcd}", *own, *arguments[paths.APISERVER])
         await self._await_ready()
+        self._arguments = arguments
+
+    def start_others(self) -> None:
+        """The controller-manager and the scheduler, which most tests do without."""
+        for program in (paths.CONTROLLER_MANAGER, paths.SCHEDULER):
+            self._spawn(program, f"--secure-port={_free_port()}", *self._arguments[program])
+
+    def alive(self) -> list[str]:
+        """The programs that run."""
+        return [str(process.args[0]).rpartition("/")[2] for process in self._processes if process.poll() is None]  # type: ignore[index]
+
+    def log(self, program: str) -> str:
+        return (self._folder / f"{program}.log").read_text(errors="replace")
+
+    def stored_bytes(self) -> bytes:
+        """All that etcd has written to its disk."""
+        return b"".join(path.read_bytes() for path in (self._folder / "etcd").rglob("*") if path.is_file())
 
     def stop(self) -> None:
         """At once: nothing of it is kept, and an API server would take its time to say farewell."""
@@ -72,40 +90,97 @@ class ApiServer:
     def admin(self) -> Access:
         return self.access("admin", "system:masters")
 
-    def _write_files(self) -> None:
+    async def _prepare(self) -> dict[str, list[str]]:
+        """Write every file that the programs read; the result are their command lines."""
+        self._write_keys()
+        async with Bench(*kubernetes_controllers()) as bench:
+            text = generate("native", f"https://127.0.0.1:{self.port}").controlplane
+            bench.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
+            bench.put(network.HOSTNAME_STATUS, "hostname", network.HostnameStatusSpec(hostname="cp-1"))
+            bench.put(network.NODE_ADDRESS, "routed", network.NodeAddressSpec(addresses=("10.0.0.1/24",)))
+            await bench.settle()
+            for effect in bench.effects:
+                if isinstance(effect, WriteFile):
+                    self._write(effect.path, self._moved(effect.content))
+            specs = (
+                (controlplane.API_SERVER_CONFIG, paths.APISERVER),
+                (controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER),
+                (controlplane.SCHEDULER_CONFIG, paths.SCHEDULER),
+            )
+            found = {program: bench.store.get(kind, program).spec.args for kind, program in specs}  # type: ignore[attr-defined]
+        return {
+            program: [self._moved(each) for each in args if not each.startswith(_ELSEWHERE)]
+            for program, args in found.items()
+        }
+
+    def _write_keys(self) -> None:
+        """What the node's certificates would be, under the names that the command lines have."""
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ec
 
-        server = pki.server_certificate(self.ca, ["127.0.0.1"], ["localhost"])
-        key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        accounts = ec.generate_private_key(ec.SECP256R1())
+        private = accounts.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
         )
-        files = {
-            "ca.pem": self.ca.crt,
-            "server.pem": server.crt,
-            "server.key": pki.tls_key(server.key),
-            "accounts.key": key.decode(),
-            "admission.yaml": POD_SECURITY,
+        public = accounts.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        server = pki.server_certificate(self.ca, ["127.0.0.1"], ["localhost"])
+        kubelet_client, front = self.access("apiserver-kubelet-client"), self.access("front-proxy-client")
+        own = {
+            "apiserver.crt": server.crt,
+            "apiserver.key": pki.tls_key(server.key),
+            "apiserver-kubelet-client.crt": kubelet_client.certificate.decode(),
+            "apiserver-kubelet-client.key": kubelet_client.key.decode(),
+            "front-proxy-client.crt": front.certificate.decode(),
+            "front-proxy-client.key": front.key.decode(),
+            "aggregator-ca.crt": self.ca.crt,
+            "service-account.pub": public.decode(),
         }
-        for name, text in files.items():
-            (self._folder / name).write_text(text)
+        common = {
+            "ca.crt": self.ca.crt,
+            "ca.key": pki.tls_key(self.ca.key),
+            "service-account.key": private.decode(),
+        }
+        for name, text in {**own, **common}.items():
+            self._write(paths.secret(paths.APISERVER, name), text)
+        for program in (paths.CONTROLLER_MANAGER, paths.SCHEDULER):
+            for name, text in common.items():
+                self._write(paths.secret(program, name), text)
+            self._write(paths.secret(program, "kubeconfig"), self._kubeconfig(f"system:{program}"))
 
-    def _arguments(self) -> list[str]:
-        files = {
-            "client-ca-file": "ca.pem",
-            "tls-cert-file": "server.pem",
-            "tls-private-key-file": "server.key",
-            "service-account-key-file": "accounts.key",
-            "service-account-signing-key-file": "accounts.key",
-            "admission-control-config-file": "admission.yaml",
+    def _kubeconfig(self, user: str) -> str:
+        access = self.access(user)
+        encoded = {
+            "certificate-authority-data": access.ca,
+            "client-certificate-data": access.certificate,
+            "client-key-data": pki.tls_key(access.key.decode()).encode(),
         }
-        return [
-            *(f"--{flag}={self._folder}/{name}" for flag, name in files.items()),
-            *("--bind-address=127.0.0.1", f"--secure-port={self.port}", "--endpoint-reconciler-type=none"),
-            *("--service-cluster-ip-range=10.96.0.0/12", "--service-account-issuer=https://127.0.0.1"),
-            *("--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"),
-            "--allow-privileged=true",
-        ]
+        data = {name: base64.b64encode(value).decode() for name, value in encoded.items()}
+        ca = {"certificate-authority-data": data.pop("certificate-authority-data")}
+        return yaml.dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{self.port}", **ca}}],
+                "users": [{"name": "u", "user": data}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+        )
+
+    def _moved(self, text: str) -> str:
+        """Paths of the node lead into the folder."""
+        return text.replace("/system/", f"{self._folder}/system/").replace(
+            paths.AUDIT_LOG, f"{self._folder}{paths.AUDIT_LOG}"
+        )
+
+    def _write(self, path: str, text: str) -> None:
+        target = self._folder / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
 
     def _spawn(self, program: str, *arguments: str) -> None:
         log = (self._folder / f"{program}.log").open("wb")
