@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from dozen.machinery import der, x509
@@ -99,7 +99,7 @@ def server_certificate(
     now: int | None = None,
 ) -> Keypair:
     """A certificate for a server at these addresses and names; serverAuth only."""
-    addresses = [_address_bytes(text) for text in sans_ips]
+    addresses = [address_bytes(text) for text in sans_ips]
     return _issue(ca, x509.Name((), common_name), (x509.SERVER_AUTH,), lifetime, now, sans_dns, addresses)
 
 
@@ -110,6 +110,20 @@ def client_certificate(
     if not roles:
         raise PkiError("a client certificate needs at least one role, os:reader for one")
     return _issue(ca, x509.Name(tuple(roles)), (x509.CLIENT_AUTH,), lifetime, now)
+
+
+def certify_server(
+    ca: Keypair, public_key: bytes, dns: Sequence[str], addresses: Sequence[bytes], lifetime: int = NODE_LIFETIME
+) -> str:
+    """A certificate (PEM) for a server that made its key itself; addresses are 4 or 16 raw bytes."""
+    return _certify(ca, public_key, x509.Name(), (x509.SERVER_AUTH,), lifetime, None, dns, addresses)
+
+
+def new_key() -> tuple[str, bytes, Callable[[bytes], bytes]]:
+    """A new Ed25519 key: PEM, its public half (raw), and how to sign with it."""
+    seed = os.urandom(32)
+    pem = to_pem(KEY_LABEL, x509.private_key(seed))
+    return pem, _chosen().public_key(seed), lambda message: _chosen().sign(seed, message)
 
 
 def to_pem(label: str, data: bytes) -> str:
@@ -212,15 +226,29 @@ def _issue(
     dns: Sequence[str] = (),
     addresses: Sequence[bytes] = (),
 ) -> Keypair:
+    key, public, _ = new_key()
+    return Keypair(_certify(ca, public, subject, usages, lifetime, now, dns, addresses), key)
+
+
+def _certify(
+    ca: Keypair,
+    public_key: bytes,
+    subject: x509.Name,
+    usages: tuple[str, ...],
+    lifetime: int,
+    now: int | None,
+    dns: Sequence[str],
+    addresses: Sequence[bytes],
+) -> str:
     authority = certificate(ca.crt)
-    ca_seed, seed = seed_of(ca.key), os.urandom(32)
+    ca_seed = seed_of(ca.key)
     ca_public = _chosen().public_key(ca_seed)
     if not authority.is_ca or authority.raw_key != ca_public:
         raise PkiError("the authority's certificate is not a CA certificate for its key")
     start, end = _validity(lifetime, now)
     request = x509.Request(
         subject=subject,
-        public_key=_chosen().public_key(seed),
+        public_key=public_key,
         not_before=max(start, authority.not_before),
         not_after=min(end, authority.not_after),
         serial=_serial(),
@@ -229,7 +257,7 @@ def _issue(
         addresses=addresses,
     )
     body = x509.build(request, authority.subject_der, ca_public, lambda data: _chosen().sign(ca_seed, data))
-    return Keypair(to_pem(CERTIFICATE_LABEL, body), to_pem(KEY_LABEL, x509.private_key(seed)))
+    return to_pem(CERTIFICATE_LABEL, body)
 
 
 def _validity(lifetime: int, now: int | None) -> tuple[int, int]:
@@ -242,7 +270,8 @@ def _serial() -> int:
     return int.from_bytes(os.urandom(16), "big") >> 1
 
 
-def _address_bytes(text: str) -> bytes:
+def address_bytes(text: str) -> bytes:
+    """The 4 or 16 bytes of an address. Raises PkiError."""
     import socket
 
     family = socket.AF_INET6 if ":" in text else socket.AF_INET

@@ -92,6 +92,7 @@ class Machine:
         self.runtime = Runtime(self.store, self.run_effect, logging.getLogger("dozen.engine"))
         self.meta = meta_store.MetaStore()
         self.server: Server | None = None
+        self.trust_server: Server | None = None
         # Whether containerd's store and the places that containers write to are there (`tasks.containers`).
         self.containers_prepared = False
         # There once the engine runs; see `dozen.node.registry`.

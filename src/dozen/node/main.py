@@ -4,7 +4,8 @@
 
 * ``init`` as PID 1 is *machined*. It lays the ground (`sequences.INITIALIZE`), brings the node up (`sequences.BOOT`)
 and then waits for somebody to ask for the end. The end is a sequence too, and after it the kernel takes over. *
-``apid``, ``dashboard``, ``poweroff`` and ``shutdown`` are programs of their own that talk to machined's socket.
+``apid``, ``trustd``, ``dashboard``, ``poweroff`` and ``shutdown`` are programs of their own that talk to machined's
+sockets.
 
 Whatever happens on the way, a PID 1 must not return: every path through `live_and_end` ends in `finish`, which reboots,
 powers off or, when the machine is a container, exits.
@@ -31,6 +32,10 @@ def main(name: str, argv: list[str]) -> int:
         from dozen.node import apid
 
         return asyncio.run(apid.run())
+    if name == "trustd":
+        from dozen.node import trustd
+
+        return asyncio.run(trustd.run())
     if name == "dashboard":
         from dozen.node import dashboard
 
@@ -39,7 +44,7 @@ def main(name: str, argv: list[str]) -> int:
         from dozen.node import poweroff
 
         return asyncio.run(poweroff.run(name, argv))
-    sys.stderr.write(f"{name}: not a name of this program; it is init, apid, dashboard, poweroff or shutdown\n")
+    sys.stderr.write(f"{name}: not a name of this program; it is init, apid, trustd, dashboard, poweroff or shutdown\n")
     return 2
 
 

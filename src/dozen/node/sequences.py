@@ -61,7 +61,15 @@ BOOT = Sequence(
         Phase("api", (running.serve_machine_socket, running.start_controllers)),
         Phase("devices", (running.start_device_services, running.coldplug, running.start_other_controllers)),
         Phase("ephemeral", (running.wait_for_ephemeral,)),
-        Phase("startEverything", (running.start_services, connection.watch_connection, running.follow_configuration)),
+        Phase(
+            "startEverything",
+            (
+                running.serve_trust_socket,
+                running.start_services,
+                connection.watch_connection,
+                running.follow_configuration,
+            ),
+        ),
     ),
 )
 STOP_PHASES = (

@@ -2,32 +2,40 @@
 
 Three small parts. `CertSansController` collects the names and addresses that the node answers to.
 `CertificateIssuer`, a watcher because it needs randomness and the clock, makes a key and has the OS authority of the
-configuration sign it, again at half of its life and whenever the names change. `IdentityFilesController` gives apid
-what it needs as files.
+configuration sign it, again at half of its life and whenever the names change; a worker, whose configuration has no
+authority's key, has a control plane sign (`dozen.node.trust`). `IdentityFilesController` gives apid and trustd what
+they need as files.
+
+A control plane's apid forwards calls to other nodes. It has a client certificate for that, in whose name it may tell
+the roles of whoever it speaks for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dozen.machinery.addresses import pack_address
-from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.effects.files import RemoveFile, WriteFile
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, network, secrets
+from dozen.machinery.roles import Role
 from dozen.node.configuration import parse
-from dozen.node.services.catalogue import APID_UID
+from dozen.node.services.catalogue import APID_UID, TRUSTD_UID
 
 if TYPE_CHECKING:
     from dozen.engine.store import Store
     from dozen.machinery.pki import Keypair
-    from dozen.machinery.resource import Kind
+    from dozen.machinery.resource import Kind, SpecT
 
 API = "api"
+TRUSTD = "trustd"
 DIRECTORY = "/system/run/apid"
+TRUSTD_DIRECTORY = "/system/run/trustd"
+# Between questions to control planes that do not answer yet, seconds: first and longest.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LOOPBACK = ("127.0.0.1", "::1")
 
 
@@ -70,87 +78,153 @@ class CertSansController:
 class Publish(Protocol):
     """What a watcher publishes with."""
 
-    def put(self, kind: Kind[secrets.APICertsSpec], id: str, spec: secrets.APICertsSpec) -> object: ...
+    def put(self, kind: Kind[SpecT], id: str, spec: SpecT) -> object: ...
 
 
 class CertificateIssuer:
-    """CertSAN and the OS authority → ApiCertificate, renewed at half of its life."""
+    """CertSAN and the OS authority → ApiCertificate and TrustdCertificate, renewed at half of their life."""
 
     name = "api-certificate-issuer"
-    outputs = (secrets.API_CERTIFICATE,)
+    outputs = (secrets.API_CERTIFICATE, secrets.TRUSTD_CERTIFICATE)
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._own: Keypair | None = None
+        # What a control plane has signed for this node: the text of the configuration, certificate, authorities.
+        self._granted: tuple[str, Keypair, tuple[str, ...]] | None = None
+        self._pause = FIRST_PAUSE
 
     async def run(self, publish: Publish) -> None:
         from dozen.linux.sys import Ed25519
         from dozen.machinery import pki
 
         pki.use(Ed25519())
-        own: Keypair | None = None
-        lifetime = pki.NODE_LIFETIME
         while True:
             sans = await self._store.wait_for(secrets.CERT_SAN, API, lambda _: True)
-            trust = self._trust()
-            issuer = trust.issuer or own or pki.new_ca()
-            if trust.issuer is None:
-                own = issuer
-            pair = pki.server_certificate(issuer, sans.spec.ips, sans.spec.dns_names, lifetime)
-            spec = secrets.APICertsSpec(
-                accepted_cas=tuple(secrets.PemCertificate(crt=pem.encode()) for pem in trust.accepted),
-                server=secrets.PemPair(crt=pair.crt.encode(), key=pair.key.encode()),
-                skip_verifying_client_cert=not trust.verify,
-            )
-            publish.put(secrets.API_CERTIFICATE, API, spec)
-            await self._until_stale(sans.metadata.version, trust, time.time() + lifetime / 2)
+            active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
+            text = active.spec.text if active is not None else ""
+            trust = read_trust(text) if text else MAINTENANCE
+            renewal = time.time() + pki.NODE_LIFETIME / 2
+            if trust.asks:
+                self._publish_granted(publish, text, trust, sans.spec)
+                renewal = await self._ask(publish, text, trust, sans.spec, renewal)
+            else:
+                self._sign(publish, trust, sans.spec)
+            await self._until_stale(sans.metadata.version, active is not None, renewal)
 
-    def _trust(self) -> Trust:
-        active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
-        return read_trust(active.spec.text) if active is not None else MAINTENANCE
+    def _sign(self, publish: Publish, trust: Trust, sans: secrets.CertSANSpec) -> None:
+        """With the authority's key; in maintenance with one of our own, which nobody knows."""
+        from dozen.machinery import pki
 
-    async def _until_stale(self, version: int, trust: Trust, renewal: float) -> None:
-        """Until the names or the configuration's authorities change, or half of the certificate's life is over."""
-        changed = asyncio.Event()
-        stops = [
-            self._store.listen(kind, lambda _: changed.set()) for kind in (secrets.CERT_SAN, config.MACHINE_CONFIG)
-        ]
+        if trust.issuer is None and self._own is None:
+            self._own = pki.new_ca()
+        issuer = trust.issuer or self._own
+        assert issuer is not None
+        server = pki.server_certificate(issuer, sans.ips, sans.dns_names)
+        client = None
+        if trust.issuer is not None:
+            client = pki.client_certificate(issuer, (Role.IMPERSONATOR.value,), pki.NODE_LIFETIME)
+        publish.put(secrets.API_CERTIFICATE, API, _api_certificate(trust, trust.accepted, server, client))
+        if trust.issuer is not None:
+            own = pki.server_certificate(issuer, sans.ips, sans.dns_names)
+            spec = secrets.TrustdCertsSpec(accepted_cas=_authorities(trust.accepted), server=_pair(own))
+            publish.put(secrets.TRUSTD_CERTIFICATE, TRUSTD, spec)
+
+    def _publish_granted(self, publish: Publish, text: str, trust: Trust, sans: secrets.CertSANSpec) -> None:
+        """What there is before a control plane has answered: what one signed before, or a certificate of our own, so
+        that apid says that it is there."""
+        if self._granted is not None and self._granted[0] == text:
+            publish.put(secrets.API_CERTIFICATE, API, _api_certificate(trust, self._granted[2], self._granted[1]))
+        else:
+            self._sign(publish, trust, sans)
+
+    async def _ask(self, publish: Publish, text: str, trust: Trust, sans: secrets.CertSANSpec, renewal: float) -> float:
+        """Have a control plane sign; when to do so again, soon if none does."""
+        from dozen.node.trust.asking import ask_for_certificate, signers
+        from dozen.rpc.status import RpcError
+
+        given = parse(text)
         try:
-            while time.time() < renewal:
-                sans = self._store.find(secrets.CERT_SAN, API)
-                if sans is None or sans.metadata.version != version or self._trust() != trust:
-                    return
+            hosts = signers(given, self._store)
+            pair, accepted = await ask_for_certificate(given, hosts, sans.ips, sans.dns_names)
+        except (RpcError, ValueError, OSError):
+            pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
+            return time.time() + pause
+        self._granted, self._pause = (text, pair, accepted), FIRST_PAUSE
+        publish.put(secrets.API_CERTIFICATE, API, _api_certificate(trust, accepted, pair))
+        return renewal
+
+    async def _until_stale(self, version: int, configured: bool, renewal: float) -> None:
+        """Until the names change, a first configuration arrives, or it is time to renew."""
+        while time.time() < renewal:
+            changed = self._store.wait_for(secrets.CERT_SAN, API, lambda sans: sans.metadata.version != version)
+            try:
                 # The clock may be stepped at any moment, so it is asked again and again instead of slept on.
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), 1.0)
-                changed.clear()
-        finally:
-            for stop in stops:
-                stop()
+                await asyncio.wait_for(changed, 1.0)
+            except TimeoutError:
+                if (self._store.find(config.MACHINE_CONFIG, config.ACTIVE) is not None) != configured:
+                    return
+            else:
+                return
+
+
+def _api_certificate(
+    trust: Trust, accepted: tuple[str, ...], server: Keypair, client: Keypair | None = None
+) -> secrets.APICertsSpec:
+    return secrets.APICertsSpec(
+        accepted_cas=_authorities(accepted),
+        server=_pair(server),
+        client=_pair(client) if client is not None else secrets.PemPair(),
+        skip_verifying_client_cert=not trust.verify,
+    )
+
+
+def _authorities(pems: tuple[str, ...]) -> tuple[secrets.PemCertificate, ...]:
+    return tuple(secrets.PemCertificate(crt=pem.encode()) for pem in pems)
+
+
+def _pair(pair: Keypair) -> secrets.PemPair:
+    return secrets.PemPair(crt=pair.crt.encode(), key=pair.key.encode())
 
 
 class IdentityFilesController:
-    """ApiCertificate → the files that apid reads. The server's certificate comes last: apid serves when it is there."""
+    """ApiCertificate, TrustdCertificate → the files that apid and trustd read.
+
+    A key comes before its certificate, and the server's certificate last: apid serves when it is there.
+    """
 
     name = "api-identity-files"
-    inputs = (Input(secrets.API_CERTIFICATE, API),)
+    inputs = (Input(secrets.API_CERTIFICATE, API), Input(secrets.TRUSTD_CERTIFICATE, TRUSTD))
     outputs = ()
 
     def plan(self, view: View) -> Iterable[Step]:
         identity = view.get(secrets.API_CERTIFICATE, API)
-        if identity is None:
-            return
-        spec = identity.spec
-        accepted = b"".join(ca.crt for ca in spec.accepted_cas)
-        mode = "maintenance" if spec.skip_verifying_client_cert else "configured"
-        yield _file("mode", mode.encode())
-        if accepted:
-            yield _file("ca.pem", accepted)
-        yield _file("server.key", spec.server.key)
-        yield _file("server.pem", spec.server.crt)
+        if identity is not None:
+            yield from _apid_files(identity.spec)
+        trustd = view.get(secrets.TRUSTD_CERTIFICATE, TRUSTD)
+        if trustd is not None:
+            yield _file("server.key", trustd.spec.server.key, TRUSTD_DIRECTORY, TRUSTD_UID)
+            yield _file("server.pem", trustd.spec.server.crt, TRUSTD_DIRECTORY, TRUSTD_UID)
 
 
-def _file(name: str, content: bytes) -> WriteFile:
-    return WriteFile(f"{DIRECTORY}/{name}", content.decode(), 0o440, gid=APID_UID)
+def _apid_files(spec: secrets.APICertsSpec) -> Iterable[Step]:
+    accepted = b"".join(ca.crt for ca in spec.accepted_cas)
+    mode = "maintenance" if spec.skip_verifying_client_cert else "configured"
+    yield _file("mode", mode.encode())
+    if accepted:
+        yield _file("ca.pem", accepted)
+    if spec.client.crt:
+        yield _file("client.key", spec.client.key)
+        yield _file("client.pem", spec.client.crt)
+    else:
+        yield RemoveFile(f"{DIRECTORY}/client.pem")
+        yield RemoveFile(f"{DIRECTORY}/client.key")
+    yield _file("server.key", spec.server.key)
+    yield _file("server.pem", spec.server.crt)
+
+
+def _file(name: str, content: bytes, directory: str = DIRECTORY, group: int = APID_UID) -> WriteFile:
+    return WriteFile(f"{directory}/{name}", content.decode(), 0o440, gid=group)
 
 
 def _extra_sans(text: str) -> tuple[str, ...]:
@@ -164,6 +238,11 @@ class Trust(NamedTuple):
     issuer: Keypair | None
     accepted: tuple[str, ...]
     verify: bool
+
+    @property
+    def asks(self) -> bool:
+        """A worker: it belongs to a cluster and cannot sign for itself."""
+        return self.verify and self.issuer is None
 
 
 # Nobody's authority is known, so callers are not asked to prove themselves; they may read what is not secret.

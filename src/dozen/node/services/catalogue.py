@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dozen.node.machine import Machine
 
 APID_UID = 50
+TRUSTD_UID = 51
+TRUSTD_CERTIFICATE = "/system/run/trustd/server.pem"
 DASHBOARD_TTY = "/dev/tty2"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 UDEVD_SOCKET = "/run/udev/control"
@@ -35,6 +37,19 @@ async def _apid_answers(machine: Machine) -> None:
 
     _, writer = await asyncio.open_connection("127.0.0.1", 50000)
     writer.close()
+
+
+async def _trustd_answers(machine: Machine) -> None:
+    import asyncio
+
+    _, writer = await asyncio.open_connection("127.0.0.1", 50001)
+    writer.close()
+
+
+def _signs_nothing(machine: Machine) -> str | None:
+    if machine.config is not None and machine.config.is_complete and machine.config.machine_type != "controlplane":
+        return "runs on control planes only; this machine is a worker"
+    return None
 
 
 async def _containerd_answers(machine: Machine) -> None:
@@ -81,6 +96,25 @@ CATALOGUE: tuple[Service, ...] = (
     ),
     ETCD,
     KUBELET,
+    Service(
+        id="trustd",
+        argv=("/sbin/init",),
+        # Strangers may speak to it: it has no rights, holds no key but its own, and can ask machined for one thing.
+        confinement=Confinement(
+            cgroup="system/trustd",
+            uid=TRUSTD_UID,
+            gid=TRUSTD_UID,
+            oom=-998,
+            caps="none",
+            no_new_privs=True,
+            argv0="trustd",
+        ),
+        conditions=(
+            Condition("a certificate of the cluster's authority", lambda machine: os.path.exists(TRUSTD_CERTIFICATE)),
+        ),
+        unavailable=_signs_nothing,
+        health=Health(_trustd_answers, first_after=0.5),
+    ),
     Service(
         id="dashboard",
         argv=("/sbin/dashboard",),

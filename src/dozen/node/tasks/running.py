@@ -32,6 +32,15 @@ async def serve_machine_socket(machine: Machine) -> None:
     os.chmod(MACHINE_SOCKET, 0o660)
 
 
+async def serve_trust_socket(machine: Machine) -> None:
+    """On a control plane, answer trustd, which lets joining nodes in."""
+    if machine.config is None or machine.config.machine_type != "controlplane":
+        return
+    from dozen.node.trust.signing import serve_trust_socket
+
+    await serve_trust_socket(machine)
+
+
 async def start_early_services(machine: Machine) -> None:
     """Make all services known and start apid, which waits for its certificate by itself."""
     machine.services.add(CATALOGUE)

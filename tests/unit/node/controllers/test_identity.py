@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dozen.machinery.config import generate
-from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.effects.files import RemoveFile, WriteFile
 from dozen.machinery.plan import Put
 from dozen.machinery.resources import config, network, secrets
 from dozen.node.controllers import identity
@@ -47,14 +47,37 @@ def test_apid_is_told_its_mode_and_gets_the_certificate_last(skip: bool, mode: s
     )
     view = PlainView((secrets.API_CERTIFICATE, identity.API, spec))
     files = {step.path.rpartition("/")[2]: step.content for step in plan_files(view)}
+    assert [step for step in identity.IdentityFilesController().plan(view) if isinstance(step, RemoveFile)] == [
+        RemoveFile("/system/run/apid/client.pem"),
+        RemoveFile("/system/run/apid/client.key"),
+    ]
     assert files == {"mode": mode, **({} if skip else {"ca.pem": "CA"}), "server.key": "KEY", "server.pem": "CRT"}
     assert list(files)[-1] == "server.pem"
 
 
 def plan_files(view: PlainView) -> list[WriteFile]:
-    steps = list(identity.IdentityFilesController().plan(view))
-    assert all(isinstance(step, WriteFile) and step.mode == 0o440 for step in steps)
-    return steps  # type: ignore[return-value]
+    steps = [step for step in identity.IdentityFilesController().plan(view) if isinstance(step, WriteFile)]
+    assert all(step.mode == 0o440 for step in steps)
+    return steps
+
+
+def test_a_control_plane_s_apid_gets_a_key_before_its_certificate_and_trustd_its_own() -> None:
+    pair = secrets.PemPair(crt=b"CRT", key=b"KEY")
+    spec = secrets.APICertsSpec(accepted_cas=(secrets.PemCertificate(crt=b"CA"),), server=pair, client=pair)
+    view = PlainView(
+        (secrets.API_CERTIFICATE, identity.API, spec),
+        (secrets.TRUSTD_CERTIFICATE, identity.TRUSTD, secrets.TrustdCertsSpec(server=pair)),
+    )
+    assert [(step.path, step.gid) for step in plan_files(view)] == [
+        ("/system/run/apid/mode", 50),
+        ("/system/run/apid/ca.pem", 50),
+        ("/system/run/apid/client.key", 50),
+        ("/system/run/apid/client.pem", 50),
+        ("/system/run/apid/server.key", 50),
+        ("/system/run/apid/server.pem", 50),
+        ("/system/run/trustd/server.key", 51),
+        ("/system/run/trustd/server.pem", 51),
+    ]
 
 
 def test_the_certificate_names_every_way_to_the_node() -> None:

@@ -1,0 +1,1 @@
+"""How a node without an authority's key gets its certificate: asking for it, and signing it."""
