@@ -40,6 +40,7 @@ def add_second_wave(machine: Machine) -> None:
     if managed:
         _add_block(machine)
         _add_kernel(machine)
+        _add_trust(machine)
         _add_membership(machine)
     _add(machine, (MachineStatusController(kubernetes=managed), *time_controllers(managed)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
@@ -60,6 +61,13 @@ def _add_kernel(machine: Machine) -> None:
 
     _add(machine, (*udev_controllers(), *kernel_controllers()))
     _watch(machine, kernel_watchers(machine.store))
+
+
+def _add_trust(machine: Machine) -> None:
+    from dozen.node.controllers.trust import trust_controllers, trust_watchers
+
+    _add(machine, tuple(trust_controllers()))
+    _watch(machine, tuple(trust_watchers(machine)))
 
 
 def _add_membership(machine: Machine) -> None:

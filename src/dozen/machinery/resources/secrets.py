@@ -203,6 +203,24 @@ KUBELET_SECRETS = Kind(
 )
 
 
+class KubeletClientSpec(Spec):
+    """A control plane's kubelet's first identity: a kubeconfig with a certificate inside; id ``kubelet``."""
+
+    kubeconfig: str = ""
+
+    WIRE = "1 kubeconfig string"
+
+
+KUBELET_CLIENT = Kind(
+    "KubeletClients.secrets.dozen",
+    "secrets",
+    KubeletClientSpec,
+    "KubeletClient",
+    aliases=("kubeletclient",),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
 class OSRootSpec(Spec):
     """The root of trust of the machine API; id ``os``."""
 

@@ -1,0 +1,151 @@
+"""Keys and certificates as files, where the programs of the control plane and the kubelet look for them.
+
+A file belongs to root and to the group of the program that reads it. Keys come before certificates and everything
+before the status, so that who waits for the status finds all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+
+from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.kubernetes import versions
+from dozen.machinery.kubernetes.access import render_kubeconfig
+from dozen.machinery.kubernetes.kubeconfig import read_kubeconfig
+from dozen.machinery.plan import Input, Put, Shared, Step, View
+from dozen.machinery.resources import secrets
+from dozen.machinery.resources.kubernetes import SECRETS_STATUS, STATIC_PODS, SecretsStatusSpec
+
+DIRECTORY = "/system/secrets/kubernetes"
+# What the kubelet and the pods see as /etc/kubernetes.
+SHARED_DIRECTORY = "/system/etc/kubernetes"
+KUBELET_KUBECONFIG, BOOTSTRAP_KUBECONFIG = "kubeconfig-kubelet", "bootstrap-kubeconfig"
+
+
+class StaticPodSecretsController:
+    """Certificates and keys → the files of the three programs → SecretsStatus."""
+
+    name = "static-pod-secrets"
+    inputs = (
+        Input(secrets.KUBERNETES_ROOT, secrets.KUBERNETES),
+        Input(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID),
+        Input(secrets.KUBERNETES_DYNAMIC_CERTS, secrets.KUBERNETES_DYNAMIC_CERTS_ID),
+        Input(secrets.ETCD_ROOT, secrets.ETCD),
+        Input(secrets.ETCD_CERTS, secrets.ETCD),
+    )
+    outputs = (Shared(SECRETS_STATUS),)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        root = view.get(secrets.KUBERNETES_ROOT, secrets.KUBERNETES)
+        certs = view.get(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID)
+        dynamic = view.get(secrets.KUBERNETES_DYNAMIC_CERTS, secrets.KUBERNETES_DYNAMIC_CERTS_ID)
+        etcd_root, etcd = view.get(secrets.ETCD_ROOT, secrets.ETCD), view.get(secrets.ETCD_CERTS, secrets.ETCD)
+        if root is None or certs is None or dynamic is None or etcd_root is None or etcd is None:
+            return
+        ca = etcd_root.spec.etcd_ca.crt.decode()
+        yield from _api_server(root.spec, dynamic.spec, ca, etcd.spec.etcd_api_server)
+        yield from _controller_manager(root.spec, certs.spec.controller_manager_kubeconfig)
+        yield from _client("kube-scheduler", certs.spec.scheduler_kubeconfig, root.spec, versions.SCHEDULER_UID)
+        status = SecretsStatusSpec(ready=True, version=version_of(root.spec, ca))
+        yield Put(SECRETS_STATUS, STATIC_PODS, status)
+
+
+def version_of(root: secrets.KubernetesRootSpec, etcd_ca: str) -> str:
+    """A short text that changes when something does that programs read only once; not when a certificate is renewed."""
+    keys = (root.service_account, *root.service_account_accepted_keys)
+    parts = [each.key for each in keys] + [each.crt for each in root.accepted_cas] + [root.issuing_ca.crt]
+    return sha256(b"\0".join([*parts, etcd_ca.encode()])).hexdigest()[:16]
+
+
+def _api_server(
+    root: secrets.KubernetesRootSpec, certs: secrets.KubernetesDynamicCertsSpec, etcd_ca: str, etcd: secrets.PemPair
+) -> Iterator[Step]:
+    from dozen.machinery.certificates import public_pem
+
+    accounts = [public_pem(root.service_account.key.decode())]
+    accounts += [_public(each.key.decode()) for each in root.service_account_accepted_keys]
+    files = {
+        "etcd-client-ca.crt": etcd_ca,
+        **_pair_files("etcd-client", etcd),
+        "ca.crt": _joined(root.accepted_cas),
+        **_pair_files("apiserver", certs.api_server),
+        **_pair_files("apiserver-kubelet-client", certs.api_server_kubelet_client),
+        "service-account.pub": "".join(accounts),
+        "service-account.key": root.service_account.key.decode(),
+        "aggregator-ca.crt": _joined(root.accepted_aggregator_cas),
+        **_pair_files("front-proxy-client", certs.front_proxy),
+    }
+    yield from _files("kube-apiserver", files, versions.APISERVER_UID)
+
+
+def _controller_manager(root: secrets.KubernetesRootSpec, kubeconfig: str) -> Iterator[Step]:
+    program, uid = "kube-controller-manager", versions.CONTROLLER_MANAGER_UID
+    files = {
+        # The one that signs; the other holds all that pods are to trust.
+        "ca.key": root.issuing_ca.key.decode(),
+        "ca.crt": root.issuing_ca.crt.decode(),
+        "root-ca.crt": _joined(root.accepted_cas),
+        "service-account.key": root.service_account.key.decode(),
+    }
+    yield from _files(program, files, uid)
+    yield from _client(program, kubeconfig, root, uid)
+
+
+def _client(program: str, kubeconfig: str, root: secrets.KubernetesRootSpec, uid: int) -> Iterator[Step]:
+    """A kubeconfig that names its certificate's files: they are read again after a renewal, what is inside is not."""
+    access = read_kubeconfig(kubeconfig)
+    server = root.local_endpoint.full_path
+    text = render_kubeconfig(root.name, server, access.ca.decode(), program, files=("client.crt", "client.key"))
+    files = {"client.key": access.key.decode(), "client.crt": access.certificate.decode(), "kubeconfig": text}
+    yield from _files(program, files, uid)
+
+
+class KubeletFilesController:
+    """KubeletSecrets and, on a control plane, the kubelet's first certificate → its files → SecretsStatus."""
+
+    name = "kubelet-identity-files"
+    inputs = (
+        Input(secrets.KUBELET_SECRETS, secrets.KUBELET),
+        Input(secrets.KUBELET_CLIENT, secrets.KUBELET),
+        Input(secrets.KUBERNETES_ROOT, secrets.KUBERNETES),
+    )
+    outputs = (Shared(SECRETS_STATUS),)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        joining = view.get(secrets.KUBELET_SECRETS, secrets.KUBELET)
+        if joining is None:
+            return
+        spec, ca = joining.spec, _joined(joining.spec.accepted_cas)
+        yield WriteFile(f"{SHARED_DIRECTORY}/pki/ca.crt", ca, 0o444)
+        if view.get(secrets.KUBERNETES_ROOT, secrets.KUBERNETES) is not None:
+            client = view.get(secrets.KUBELET_CLIENT, secrets.KUBELET)
+            if client is None:
+                return
+            yield WriteFile(f"{SHARED_DIRECTORY}/{KUBELET_KUBECONFIG}", client.spec.kubeconfig, 0o400)
+        else:
+            token = f"{spec.bootstrap_token_id}.{spec.bootstrap_token_secret}"
+            text = render_kubeconfig("local", spec.endpoint.full_path, ca, "kubelet", token=token)
+            yield WriteFile(f"{SHARED_DIRECTORY}/{BOOTSTRAP_KUBECONFIG}", text, 0o400)
+        version = sha256(ca.encode()).hexdigest()[:16]
+        yield Put(SECRETS_STATUS, secrets.KUBELET, SecretsStatusSpec(ready=True, version=version))
+
+
+def _files(program: str, files: dict[str, str], uid: int) -> Iterator[Step]:
+    for name, content in files.items():
+        yield WriteFile(f"{DIRECTORY}/{program}/{name}", content, 0o440, gid=uid)
+
+
+def _pair_files(stem: str, pair: secrets.PemPair) -> dict[str, str]:
+    return {f"{stem}.key": pair.key.decode(), f"{stem}.crt": pair.crt.decode()}
+
+
+def _joined(certificates: Iterable[secrets.PemCertificate]) -> str:
+    return "".join(each.crt.decode().rstrip("\n") + "\n" for each in certificates)
+
+
+def _public(pem: str) -> str:
+    """People give either half of a key whose tokens are still to be accepted."""
+    from dozen.machinery.certificates import PUBLIC_LABEL, public_pem
+
+    return pem if PUBLIC_LABEL in pem else public_pem(pem)
