@@ -13,6 +13,7 @@ the roles of whoever it speaks for.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -90,8 +91,8 @@ class CertificateIssuer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._own: Keypair | None = None
-        # What a control plane has signed for this node: the text of the configuration, certificate, authorities.
-        self._granted: tuple[str, Keypair, tuple[str, ...]] | None = None
+        # What a control plane has signed for this node: on whose word, the certificate, authorities.
+        self._granted: tuple[Trust, Keypair, tuple[str, ...]] | None = None
         self._pause = FIRST_PAUSE
 
     async def run(self, publish: Publish) -> None:
@@ -101,16 +102,14 @@ class CertificateIssuer:
         pki.use(Ed25519())
         while True:
             sans = await self._store.wait_for(secrets.CERT_SAN, API, lambda _: True)
-            active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
-            text = active.spec.text if active is not None else ""
-            trust = read_trust(text) if text else MAINTENANCE
+            text, trust = self._read()
             renewal = time.time() + pki.NODE_LIFETIME / 2
             if trust.asks:
-                self._publish_granted(publish, text, trust, sans.spec)
+                self._publish_granted(publish, trust, sans.spec)
                 renewal = await self._ask(publish, text, trust, sans.spec, renewal)
             else:
                 self._sign(publish, trust, sans.spec)
-            await self._until_stale(sans.metadata.version, active is not None, renewal)
+            await self._until_stale(sans.metadata.version, trust, renewal)
 
     def _sign(self, publish: Publish, trust: Trust, sans: secrets.CertSANSpec) -> None:
         """With the authority's key; in maintenance with one of our own, which nobody knows."""
@@ -130,10 +129,10 @@ class CertificateIssuer:
             spec = secrets.TrustdCertsSpec(accepted_cas=_authorities(trust.accepted), server=_pair(own))
             publish.put(secrets.TRUSTD_CERTIFICATE, TRUSTD, spec)
 
-    def _publish_granted(self, publish: Publish, text: str, trust: Trust, sans: secrets.CertSANSpec) -> None:
+    def _publish_granted(self, publish: Publish, trust: Trust, sans: secrets.CertSANSpec) -> None:
         """What there is before a control plane has answered: what one signed before, or a certificate of our own, so
         that apid says that it is there."""
-        if self._granted is not None and self._granted[0] == text:
+        if self._granted is not None and self._granted[0] == trust:
             publish.put(secrets.API_CERTIFICATE, API, _api_certificate(trust, self._granted[2], self._granted[1]))
         else:
             self._sign(publish, trust, sans)
@@ -150,22 +149,33 @@ class CertificateIssuer:
         except (RpcError, ValueError, OSError):
             pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
             return time.time() + pause
-        self._granted, self._pause = (text, pair, accepted), FIRST_PAUSE
+        self._granted, self._pause = (trust, pair, accepted), FIRST_PAUSE
         publish.put(secrets.API_CERTIFICATE, API, _api_certificate(trust, accepted, pair))
         return renewal
 
-    async def _until_stale(self, version: int, configured: bool, renewal: float) -> None:
-        """Until the names change, a first configuration arrives, or it is time to renew."""
-        while time.time() < renewal:
-            changed = self._store.wait_for(secrets.CERT_SAN, API, lambda sans: sans.metadata.version != version)
-            try:
-                # The clock may be stepped at any moment, so it is asked again and again instead of slept on.
-                await asyncio.wait_for(changed, 1.0)
-            except TimeoutError:
-                if (self._store.find(config.MACHINE_CONFIG, config.ACTIVE) is not None) != configured:
+    def _read(self) -> tuple[str, Trust]:
+        active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
+        text = active.spec.text if active is not None else ""
+        return text, read_trust(text) if text else MAINTENANCE
+
+    async def _until_stale(self, version: int, trust: Trust, renewal: float) -> None:
+        """Until the names or the configuration's authorities change, or it is time to renew."""
+        changed = asyncio.Event()
+        stops = [
+            self._store.listen(kind, lambda _: changed.set()) for kind in (secrets.CERT_SAN, config.MACHINE_CONFIG)
+        ]
+        try:
+            while time.time() < renewal:
+                sans = self._store.find(secrets.CERT_SAN, API)
+                if sans is None or sans.metadata.version != version or self._read()[1] != trust:
                     return
-            else:
-                return
+                # The clock may be stepped at any moment, so it is asked again and again instead of slept on.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), 1.0)
+                changed.clear()
+        finally:
+            for stop in stops:
+                stop()
 
 
 def _api_certificate(

@@ -33,9 +33,17 @@ async def serve_machine_socket(machine: Machine) -> None:
 
 
 async def serve_trust_socket(machine: Machine) -> None:
-    """On a control plane, answer trustd, which lets joining nodes in."""
-    if machine.config is None or machine.config.machine_type != "controlplane":
-        return
+    """On a control plane, answer trustd, which lets joining nodes in; a node in maintenance may become one later."""
+    machine.keep(asyncio.create_task(_serve_control_plane(machine), name="trust-socket"))
+
+
+async def _serve_control_plane(machine: Machine) -> None:
+    from dozen.machinery.resources import config
+    from dozen.node.configuration import parse
+
+    await machine.store.wait_for(
+        config.MACHINE_CONFIG, config.ACTIVE, lambda active: parse(active.spec.text).machine_type == "controlplane"
+    )
     from dozen.node.trust.signing import serve_trust_socket
 
     await serve_trust_socket(machine)
