@@ -7,6 +7,7 @@ and prints nothing: who asked decides how that looks.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -79,6 +80,9 @@ def reported(name: str, report: Report) -> Iterator[OpenStep]:
     step.tell(StepState.STARTED)
     try:
         yield step
+    except asyncio.CancelledError:
+        step.tell(StepState.FAILED, "interrupted")
+        raise
     except BaseException as error:
         step.tell(StepState.FAILED, str(error).partition("\n")[0] or type(error).__name__)
         raise

@@ -77,7 +77,14 @@ def create(
         config=_checked(config_file) if config_file else None,
         talosconfig=session.config_path.read_text() if config_file and session.config_path.exists() else None,
     )
-    made = session.run(Clusters().create(name, image, Progress(), options))
+    clusters = Clusters()
+    try:
+        made = session.run(clusters.create(name, image, Progress(), options))
+    except BaseException:
+        # Whoever wants to find out what went wrong needs the context more than anybody.
+        if (begun := clusters.show(name)) and begun.talosconfig.exists():
+            _remember(session, begun)
+        raise
     _remember(session, made)
     click.echo(f"{name} runs {made.version}; its context is selected in {session.config_path}")
     if made.kubernetes:
