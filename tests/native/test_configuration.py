@@ -259,6 +259,7 @@ def test_a_node_in_maintenance_is_configured_by_a_stranger_once(untold: LiveNode
     finally:
         untold.portal.run(stranger.close())
     assert untold.until(lambda: untold.version().features.rbac, "the owner is let in", 20)
+    assert untold.until(lambda: untold.services()["trustd"].state == "Running", "a control plane's trustd", 30)
     stages = untold.resources("MachineStatuses.runtime.talos.dev", "runtime")
     assert stages["machine"]["stage"] == "running"
     late = anonymous(untold)

@@ -168,6 +168,22 @@ def test_an_unavailable_service_is_skipped_with_its_reason() -> None:
     run((service("a", unavailable=lambda _: "no console here"),), scenario)
 
 
+@pytest.mark.parametrize("waits_for", ["a condition", "its program"])
+def test_a_service_that_waits_may_turn_out_to_be_for_other_machines(waits_for: str) -> None:
+    role: list[str] = []
+    conditions = (Condition("a certificate", lambda _: False),) if waits_for == "a condition" else ()
+
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: supervisor.get("a").state is State.WAITING)
+        role.append("this machine is a worker")
+        await until(lambda: supervisor.get("a").state is State.SKIPPED)
+        assert supervisor.get("a").events[-1].message == "this machine is a worker"
+
+    waiting = service("a", conditions=conditions, program=lambda _: None, unavailable=lambda _: next(iter(role), None))
+    run((waiting,), scenario)
+
+
 def test_stopping_goes_from_dependants_to_what_they_need() -> None:
     async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
         supervisor.start_all()

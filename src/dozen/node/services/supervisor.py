@@ -67,6 +67,10 @@ class Running(Protocol):
     async def stop(self, number: int, *, grace: float) -> ExitStatus: ...
 
 
+class Unavailable(Exception):
+    """The service is not for this machine; the message says why."""
+
+
 class ServiceRunner:
     """One service's life: its state, its history, and the task that moves it."""
 
@@ -114,10 +118,19 @@ class ServiceRunner:
             self._enter(State.FINISHED, "Service finished successfully")
 
     async def _live(self) -> None:
+        try:
+            await self._live_unless_unavailable()
+        except Unavailable as reason:
+            self._enter(State.SKIPPED, str(reason))
+
+    def _check_available(self) -> None:
+        """A service that waits may learn that it is not for this machine: a node in maintenance becomes a worker."""
         reason = self.service.unavailable(self._machine) if self.service.unavailable else None
         if reason:
-            self._enter(State.SKIPPED, reason)
-            return
+            raise Unavailable(reason)
+
+    async def _live_unless_unavailable(self) -> None:
+        self._check_available()
         await self._wait_for_needs()
         pause = BACKOFF_FIRST
         while True:
@@ -141,6 +154,7 @@ class ServiceRunner:
             if not self.events or self.events[-1].message != text:
                 self._enter(State.WAITING, text)
             await asyncio.sleep(CONDITION_PERIOD)
+            self._check_available()
             waiting = self._unmet()
 
     def _unmet(self) -> list[str]:
@@ -186,6 +200,7 @@ class ServiceRunner:
             if not self.events or self.events[-1].message != text:
                 self._enter(State.WAITING, text)
             await asyncio.sleep(CONDITION_PERIOD)
+            self._check_available()
         return program
 
     async def _start(self, program: ContainerProgram | None) -> Running:
