@@ -1,33 +1,37 @@
 """A real Kubernetes control plane on this computer, with its etcd, for tests of what speaks with one.
 
-The programs get the command lines and files that a node would give them, rendered by the node's own controllers from a
-generated configuration; only the paths lead elsewhere, and what names the node's network is loopback here. It is up
-within seconds.
+The programs get the command lines, certificates and files that a node would give them, made by the node's own
+controllers from a generated configuration; only the paths lead elsewhere, and what names the node's network is loopback
+here. It is up within seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import IO
 
-from dozen.machinery import pki, x509, yaml
-from dozen.machinery.config.generating import generate
+from dozen.machinery import certificates, pki
+from dozen.machinery.config.generating import Bundle, Choices, generate
+from dozen.machinery.config.patches import read_patch
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.kubernetes import paths
 from dozen.machinery.kubernetes.kubeconfig import Access
 from dozen.machinery.resources import config, controlplane, network
+from dozen.machinery.resources.time import TIME_STATUS, TimeStatusSpec
+from dozen.node.controllers.etcd.files import EtcdFilesController
 from dozen.node.controllers.kubernetes import kubernetes_controllers
+from dozen.node.controllers.trust import trust_controllers
 from dozen.node.kubernetes.client import Client, KubernetesError
 from dozen.testing.controllers import Bench
+from dozen.testing.issuing import Told, late_issuers
 
 START_SECONDS = 90.0
-# What cannot be as on a node: etcd has no TLS here, and loopback is not an address to tell others.
-_ELSEWHERE = ("--etcd-", "--advertise-address=", "--bind-address=", "--secure-port=")
+# What cannot be as on a node: etcd's port is another one, and loopback is not an address to tell others.
+_ELSEWHERE = ("--etcd-servers=", "--advertise-address=", "--bind-address=")
 
 
 class ApiServer:
@@ -37,24 +41,28 @@ class ApiServer:
         self._binaries, self._folder = binaries, folder
         self._processes: list[subprocess.Popen[bytes]] = []
         self._logs: list[IO[bytes]] = []
-        self.ca = pki.new_ca()
-        self.port = 0
+        self.port = _free_port()
+        self._bundle = _generate(self.port)
+        self.ca = self._bundle.secrets.kubernetes
         self._arguments: dict[str, list[str]] = {}
 
     async def start(self) -> None:
         """Until it is ready to serve."""
-        client_port, peer_port, self.port = (_free_port() for _ in range(3))
-        etcd = f"http://127.0.0.1:{client_port}"
-        peer = f"http://127.0.0.1:{peer_port}"
+        client_port, peer_port = _free_port(), _free_port()
+        etcd, peer = f"https://127.0.0.1:{client_port}", f"https://127.0.0.1:{peer_port}"
+        arguments = await self._prepare()
+        own = self._folder / "system/secrets/etcd"
         self._spawn(
             "etcd",
             *("--name=test", f"--data-dir={self._folder}/etcd", "--unsafe-no-fsync", "--log-level=error"),
             *(f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}"),
             *(f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=test={peer}"),
+            *(f"--cert-file={own}/server.crt", f"--key-file={own}/server.key", "--client-cert-auth"),
+            *(f"--peer-cert-file={own}/peer.crt", f"--peer-key-file={own}/peer.key", "--peer-client-cert-auth"),
+            *(f"--trusted-ca-file={own}/ca.crt", f"--peer-trusted-ca-file={own}/ca.crt"),
         )
-        arguments = await self._prepare()
-        own = ("--bind-address=127.0.0.1", "--endpoint-reconciler-type=none", f"--secure-port={self.port}")
-        self._spawn(paths.APISERVER, f"--etcd-servers={etcd}", *own, *arguments[paths.APISERVER])
+        here = ("--bind-address=127.0.0.1", "--endpoint-reconciler-type=none")
+        self._spawn(paths.APISERVER, f"--etcd-servers={etcd}", *here, *arguments[paths.APISERVER])
         await self._await_ready()
         self._arguments = arguments
 
@@ -84,7 +92,7 @@ class ApiServer:
 
     def access(self, name: str, *groups: str) -> Access:
         """An identity: a certificate of the cluster's authority for this user and these groups."""
-        pair = pki._issue(self.ca, x509.Name(groups, name), (x509.CLIENT_AUTH,), pki.ADMIN_LIFETIME, None)
+        pair = certificates.issue(self.ca, name, organizations=groups, lifetime=pki.YEAR)
         return Access("127.0.0.1", self.port, self.ca.crt.encode(), pair.crt.encode(), pair.key.encode())
 
     def admin(self) -> Access:
@@ -92,13 +100,19 @@ class ApiServer:
 
     async def _prepare(self) -> dict[str, list[str]]:
         """Write every file that the programs read; the result are their command lines."""
-        self._write_keys()
-        async with Bench(*kubernetes_controllers()) as bench:
-            text = generate("native", f"https://127.0.0.1:{self.port}").controlplane
+        told = Told()
+        controllers = (*trust_controllers(), EtcdFilesController(), *kubernetes_controllers())
+        # The issuers are made before the bench whose store they use.
+        bench = Bench(*controllers, watchers=late_issuers(lambda: bench.store, told))
+        async with bench:
+            text = self._bundle.controlplane
             bench.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
             bench.put(network.HOSTNAME_STATUS, "hostname", network.HostnameStatusSpec(hostname="cp-1"))
-            bench.put(network.NODE_ADDRESS, "routed", network.NodeAddressSpec(addresses=("10.0.0.1/24",)))
+            for id in ("current", "routed"):
+                bench.put(network.NODE_ADDRESS, id, network.NodeAddressSpec(addresses=("10.0.0.1/24",)))
+            bench.put(TIME_STATUS, "node", TimeStatusSpec(synced=True))
             await bench.settle()
+            assert not told.problems, told.problems
             for effect in bench.effects:
                 if isinstance(effect, WriteFile):
                     self._write(effect.path, self._moved(effect.content))
@@ -112,64 +126,6 @@ class ApiServer:
             program: [self._moved(each) for each in args if not each.startswith(_ELSEWHERE)]
             for program, args in found.items()
         }
-
-    def _write_keys(self) -> None:
-        """What the node's certificates would be, under the names that the command lines have."""
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        accounts = ec.generate_private_key(ec.SECP256R1())
-        private = accounts.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
-        public = accounts.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        server = pki.server_certificate(self.ca, ["127.0.0.1"], ["localhost"])
-        kubelet_client, front = self.access("apiserver-kubelet-client"), self.access("front-proxy-client")
-        own = {
-            "apiserver.crt": server.crt,
-            "apiserver.key": pki.tls_key(server.key),
-            "apiserver-kubelet-client.crt": kubelet_client.certificate.decode(),
-            "apiserver-kubelet-client.key": kubelet_client.key.decode(),
-            "front-proxy-client.crt": front.certificate.decode(),
-            "front-proxy-client.key": front.key.decode(),
-            "aggregator-ca.crt": self.ca.crt,
-            "service-account.pub": public.decode(),
-        }
-        common = {
-            "ca.crt": self.ca.crt,
-            "ca.key": pki.tls_key(self.ca.key),
-            "service-account.key": private.decode(),
-        }
-        for name, text in {**own, **common}.items():
-            self._write(paths.secret(paths.APISERVER, name), text)
-        for program in (paths.CONTROLLER_MANAGER, paths.SCHEDULER):
-            for name, text in common.items():
-                self._write(paths.secret(program, name), text)
-            self._write(paths.secret(program, "kubeconfig"), self._kubeconfig(f"system:{program}"))
-
-    def _kubeconfig(self, user: str) -> str:
-        access = self.access(user)
-        encoded = {
-            "certificate-authority-data": access.ca,
-            "client-certificate-data": access.certificate,
-            "client-key-data": pki.tls_key(access.key.decode()).encode(),
-        }
-        data = {name: base64.b64encode(value).decode() for name, value in encoded.items()}
-        ca = {"certificate-authority-data": data.pop("certificate-authority-data")}
-        return yaml.dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": f"https://127.0.0.1:{self.port}", **ca}}],
-                "users": [{"name": "u", "user": data}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                "current-context": "x",
-            }
-        )
 
     def _moved(self, text: str) -> str:
         """Paths of the node lead into the folder."""
@@ -204,6 +160,12 @@ class ApiServer:
 
     def _last_words(self) -> str:
         return "; ".join(path.read_text(errors="replace")[-1000:] for path in self._folder.glob("*.log"))
+
+
+def _generate(port: int) -> Bundle:
+    """A configuration whose API server is on this port, for those who ask it from here and for itself."""
+    local = read_patch(f"cluster:\n  controlPlane:\n    localAPIServerPort: {port}\n")
+    return generate("native", f"https://127.0.0.1:{port}", choices=Choices(patches=(local,)))
 
 
 def _free_port() -> int:

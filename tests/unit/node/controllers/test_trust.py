@@ -24,6 +24,7 @@ from dozen.machinery.resources import config, kubernetes, network, secrets
 from dozen.machinery.resources.time import TIME_STATUS, TimeStatusSpec
 from dozen.node.controllers.trust import files, issuers, jobs, roots
 from dozen.testing.controllers import Bench, PlainView
+from dozen.testing.issuing import Told, late_issuers
 
 BUNDLE = generate("test", "https://api.example.com:6443", sans=("127.0.0.1",))
 NAMES = jobs.NodeNames("n1", ("n1", "n1.example", "127.0.0.1", "::1", "localhost", "10.0.0.5"))
@@ -230,17 +231,6 @@ def test_addresses_of_pods_are_not_the_node_s() -> None:
     assert jobs.node_names(store) == NAMES
 
 
-class Told:
-    def __init__(self) -> None:
-        self.problems: dict[str, str] = {}
-
-    def report_problem(self, id: str, text: str) -> None:
-        self.problems[id] = text
-
-    def clear_problem(self, id: str) -> None:
-        self.problems.pop(id, None)
-
-
 def after(store: Store, *changes: Callable[[], object]) -> tuple[list[int], Told]:
     """How often the job for etcd has issued after each of the changes."""
     return asyncio.run(follow(store, *changes))
@@ -337,20 +327,9 @@ def test_a_control_plane_gets_all_of_its_files_from_its_configuration() -> None:
 
 async def all_of_its_files() -> None:
     told = Told()
-    store_holder: list[Store] = []
-
-    class Late:
-        """Issuers need the bench's store, which is there after the bench."""
-
-        def __init__(self, job: issuers.Job) -> None:
-            self.name, self.outputs, self._job = job.name, job.outputs, job
-
-        async def run(self, publish: Any) -> None:
-            await issuers.Issuer(self._job, store_holder[0], told).run(publish)
-
     controllers = (roots.RootsController(), files.StaticPodSecretsController(), files.KubeletFilesController())
-    bench = Bench(*controllers, watchers=[Late(job) for job in jobs.JOBS])
-    store_holder.append(bench.store)
+    # The issuers are made before the bench whose store they use.
+    bench = Bench(*controllers, watchers=late_issuers(lambda: bench.store, told))
     async with bench:
         for kind, (id, spec) in STORY.items():
             bench.put(kind, id, spec)
