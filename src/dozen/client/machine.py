@@ -207,6 +207,47 @@ class Node:
         request.crt_ttl.seconds = seconds
         return await self.ask("GenerateClientConfiguration", request)
 
+    async def kubeconfig(self) -> str:
+        """An administrator's kubeconfig of the cluster. Raises NodeError for an archive without one."""
+        import io
+        import tarfile
+
+        request = message("google.protobuf.Empty")()
+        packed = b"".join([chunk async for chunk in self._chunks("Kubeconfig", request)])
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
+            for member in archive:
+                if (content := archive.extractfile(member)) is not None:
+                    return content.read().decode()
+        raise NodeError(self.label, "the node sent an archive without a kubeconfig")
+
+    async def bootstrap(self, *, recover: bool = False, skip_hash_check: bool = False) -> None:
+        """Begin the cluster's etcd on this node."""
+        request = message("machine.BootstrapRequest")(recover_etcd=recover, recover_skip_hash_check=skip_hash_check)
+        await self.ask("Bootstrap", request)
+
+    async def send_snapshot(self, chunks: Iterable[bytes]) -> None:
+        """A snapshot of etcd, for a bootstrap that recovers from it."""
+        data = message("common.Data")
+        async with self.connection.call(_path("EtcdRecover"), node=self.name) as call:
+            for chunk in chunks:
+                await call.send(data(bytes=chunk).SerializeToString())
+            await call.end()
+            reply = await call.recv()
+            if reply is not None and await call.recv() is None:
+                self._single(message("machine.EtcdRecoverResponse").FromString(reply))
+
+    async def etcd_members(self, *, local: bool = False) -> list[Any]:
+        request = message("machine.EtcdMemberListRequest")(query_local=local)
+        return list((await self.ask("EtcdMemberList", request)).members)
+
+    async def etcd_status(self) -> Any:
+        return (await self.ask("EtcdStatus")).member_status
+
+    async def etcd_snapshot(self) -> AsyncIterator[bytes]:
+        """The database in chunks, its checksum at the end."""
+        async for chunk in self._chunks("EtcdSnapshot", message("machine.EtcdSnapshotRequest")()):
+            yield chunk
+
     async def _chunks(self, method: str, request: Any) -> AsyncIterator[bytes]:
         async for data in self.listen(method, request):
             yield data.bytes

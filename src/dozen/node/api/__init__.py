@@ -33,6 +33,7 @@ THEMES: dict[str, dict[str, str]] = {
     "logs": {"machine.MachineService": "Logs LogsContainers Dmesg Events"},
     "configuration": {"machine.MachineService": "ApplyConfiguration GenerateClientConfiguration"},
     "lifecycle": {"machine.MachineService": "Reboot Shutdown MetaWrite MetaDelete"},
+    "kubeconfig": {"machine.MachineService": "Kubeconfig"},
     "etcd": {
         "machine.MachineService": """
             Bootstrap EtcdMemberList EtcdStatus EtcdSnapshot EtcdRecover EtcdAlarmList EtcdAlarmDisarm EtcdDefragment

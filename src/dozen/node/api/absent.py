@@ -17,7 +17,6 @@ _SERVICES = {
 _METHODS = {
     "ImageList": "use machine.ImageService/List",
     "ImagePull": "images cannot be pulled yet: import one with machine.ImageService/Import",
-    "Kubeconfig": _KUBERNETES,
     "Pull": "images cannot be pulled yet: import one with machine.ImageService/Import",
     "Reset": "disks cannot be wiped over the API yet",
     "Restart": _KUBERNETES,

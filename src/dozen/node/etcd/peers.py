@@ -31,10 +31,12 @@ def peers_of(store: Store) -> FindPeers:
         if active is None:
             return []
         from dozen.machinery.config import effective
+        from dozen.node.etcd.endpoints import control_plane_addresses
 
         given = parse(active.spec.text)
         found = discovered(store)
         found += await resolve(host_of(effective.cluster_endpoint(given)))
+        found += await control_plane_addresses(store)
         return list(dict.fromkeys(found))
 
     return find
