@@ -60,6 +60,7 @@ COMMANDS = {
     "shutdown": Entry("power", "shutdown", "Shut nodes down"),
     "stats": Entry("system", "stats", "Show what containers use"),
     "time": Entry("system", "time", "Show a node's time beside a time server's"),
+    "upgrade-k8s": Entry("upgrade_k8s", "upgrade_k8s", "Upgrade Kubernetes on all nodes"),
     "usage": Entry("files", "usage", "Show what folders take on the disk"),
     "validate": Entry("machineconfig", "validate", "Check a machine configuration"),
     "version": Entry("system", "version", "Show versions of client and nodes"),
