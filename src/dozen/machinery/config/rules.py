@@ -33,17 +33,33 @@ def check(config: Config) -> list[Problem]:
 
 
 def line_of(root: Node, path: str) -> int:
-    """The line of a path's last part that is there."""
+    """The line of a path's last part that is there. Paths are those of `decode`: ``a.b[0].c["d.e"]``."""
     node, line = root, root.line
-    for step in path.replace("[", ".[").split("."):
-        if isinstance(node, SeqNode) and step.startswith("["):
-            node = node.items[int(step[1:-1])]
+    for step in _steps(path):
+        if isinstance(node, SeqNode) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
             line = node.line
-        elif isinstance(node, MapNode) and step in node.items:
+        elif isinstance(node, MapNode) and isinstance(step, str) and step in node.items:
             line, node = node.keys[step], node.items[step]
         else:
             break
     return line
+
+
+def _steps(path: str) -> Iterator[str | int]:
+    """Names of fields, keys of maps and indexes of lists, from the outside in."""
+    while path:
+        if path.startswith('["'):
+            key, _, path = path[2:].partition('"]')
+            yield key
+        elif path.startswith("["):
+            index, _, path = path[1:].partition("]")
+            yield int(index)
+        else:
+            size = min((at for at in (path.find("."), path.find("[")) if at >= 0), default=len(path))
+            yield path[:size]
+            path = path[size:]
+        path = path.removeprefix(".")
 
 
 def _identity(config: Config) -> Iterator[Complaint]:
@@ -202,6 +218,24 @@ def _link_document(model: object) -> Iterator[Complaint]:
             yield f"routes[{at}]", "needs a destination or a gateway"
 
 
+def _kubernetes(config: Config) -> Iterator[Complaint]:
+    from dozen.machinery.config.rules_kubernetes import check_cluster
+
+    yield from check_cluster(config)
+
+
+def _kubernetes_node(model: object) -> Iterator[Complaint]:
+    from dozen.machinery.config.rules_kubernetes import check_node_document
+
+    yield from check_node_document(model)
+
+
+def _kubernetes_network(model: object) -> Iterator[Complaint]:
+    from dozen.machinery.config.rules_kubernetes import check_network_document
+
+    yield from check_network_document(model)
+
+
 def _machine(config: Config) -> Machine:
     assert config.machine is not None
     return config.machine
@@ -217,9 +251,12 @@ _MAIN_RULES: tuple[Callable[[Config], Iterable[Complaint]], ...] = (
     _modules,
     _interfaces,
     _twice_said,
+    _kubernetes,
 )
 _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "HostnameConfig": _hostname_document,
+    "KubeNetworkConfig": _kubernetes_network,
+    "KubeNodeConfig": _kubernetes_node,
     **dict.fromkeys(
         ("LinkConfig", "BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig", "WireguardConfig"),
         _link_document,
