@@ -50,6 +50,8 @@ _SERVICES = {
     "transfer": "containerd.services.transfer.v1.Transfer",
     "streaming": "containerd.services.streaming.v1.Streaming",
     "introspection": "containerd.services.introspection.v1.Introspection",
+    "cri": "runtime.v1.RuntimeService",
+    "cri_images": "runtime.v1.ImageService",
 }
 
 

@@ -33,6 +33,8 @@ async def run(machine: Machine, effect: object) -> None:
         from dozen.linux import block
 
         await block.run(effect, machine.run_program)  # type: ignore[arg-type]
+    elif theme == "services":
+        await machine.services.restart_if_up(effect.id)  # type: ignore[attr-defined]
     elif theme == "mount":
         from dozen.linux import mounts
 

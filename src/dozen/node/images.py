@@ -153,11 +153,19 @@ async def read_progress(call: ClientCall, saved: list[str]) -> None:
             saved.append(event.name)
 
 
+def full_name(name: str) -> str:
+    """An image's name with all that people leave out: the registry, its part for everybody's images, the tag."""
+    path, at, digest = name.partition("@")
+    first, slash, _ = path.partition("/")
+    if not slash or not ("." in first or ":" in first or first == "localhost"):
+        path = f"docker.io/{path}" if slash else f"docker.io/library/{path}"
+    tagged = ":" in path.rpartition("/")[2]
+    return f"{path}{at}{digest}" if at or tagged else f"{path}:latest"
+
+
 async def find_image(node: Containerd, name: str) -> Image:
     """An image by name; also by what people leave out of it. Raises NOT_FOUND."""
-    for candidate in dict.fromkeys(
-        (name, f"{name}:latest", f"docker.io/library/{name}", f"docker.io/library/{name}:latest")
-    ):
+    for candidate in dict.fromkeys((name, f"{name}:latest", full_name(name))):
         try:
             found = (await node.ask("images", "Get", name=candidate)).image
         except RpcError as error:

@@ -41,6 +41,7 @@ def add_second_wave(machine: Machine) -> None:
         _add_block(machine)
         _add_kernel(machine)
         _add_trust(machine)
+        _add_containers(machine)
         _add_membership(machine)
     _add(machine, (MachineStatusController(kubernetes=managed), *time_controllers(managed)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
@@ -68,6 +69,12 @@ def _add_trust(machine: Machine) -> None:
 
     _add(machine, tuple(trust_controllers()))
     _watch(machine, tuple(trust_watchers(machine)))
+
+
+def _add_containers(machine: Machine) -> None:
+    from dozen.node.controllers.containers import container_controllers
+
+    _add(machine, tuple(container_controllers()))
 
 
 def _add_membership(machine: Machine) -> None:

@@ -221,7 +221,7 @@ def test_a_container_s_program_is_awaited_and_followed(monkeypatch: pytest.Monke
     async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
         started: list[ContainerProgram] = []
 
-        async def start(id: str, program: ContainerProgram, output: object) -> FakeProcess:
+        async def start(id: str, program: ContainerProgram, output: object, tell: object) -> FakeProcess:
             started.append(program)
             return FakeProcess(1)
 

@@ -30,6 +30,8 @@ ENUMS: Mapping[str, Mapping[str, int]] = {
     "FailOverMAC": _numbered("none active follow"),
     "Family": {"inet4": 2, "inet6": 10},
     "FilesystemType": _numbered("none xfs vfat ext4 iso9660 swap virtiofs btrfs"),
+    "ImageCacheCopyStatus": _numbered("unknown skipped pending ready"),
+    "ImageCacheStatus": _numbered("unknown disabled preparing ready"),
     "KernelModuleState": _numbered("live loading unloading builtin"),
     "KernelModuleType": _numbered("unknown builtin dynamic"),
     "LACPRate": _numbered("slow fast"),

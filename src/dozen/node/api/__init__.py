@@ -42,7 +42,7 @@ THEMES: dict[str, dict[str, str]] = {
         """
     },
     "containers": {"machine.MachineService": "Containers Stats"},
-    "images": {"machine.ImageService": "List Import Remove"},
+    "images": {"machine.ImageService": "List Pull Import Remove"},
     "debug": {"machine.DebugService": "ContainerRun"},
     "network": {"machine.MachineService": "Netstat PacketCapture"},
     "inspect": {"inspect.InspectService": "ControllerRuntimeDependencies"},

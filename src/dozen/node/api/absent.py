@@ -16,8 +16,7 @@ _SERVICES = {
 }
 _METHODS = {
     "ImageList": "use machine.ImageService/List",
-    "ImagePull": "images cannot be pulled yet: import one with machine.ImageService/Import",
-    "Pull": "images cannot be pulled yet: import one with machine.ImageService/Import",
+    "ImagePull": "use machine.ImageService/Pull",
     "Reset": "disks cannot be wiped over the API yet",
     "Restart": _KUBERNETES,
     "Rollback": _INSTALL,

@@ -1,7 +1,8 @@
-"""Images in containerd: List, Import and Remove."""
+"""Images in containerd: List, Pull, Import and Remove."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ SERVICE = "/machine.ImageService"
 def register(router: Router, machine: Machine) -> None:
     """Serve the calls of this theme."""
     router.stream(f"{SERVICE}/List", "machine.ImageServiceListRequest", list_images)
+    router.stream(f"{SERVICE}/Pull", "machine.ImageServicePullRequest", pull_image)
     router.bidi(f"{SERVICE}/Import", import_image)
     router.unary(f"{SERVICE}/Remove", "machine.ImageServiceRemoveRequest", remove_image)
 
@@ -47,6 +49,29 @@ async def list_images(call: object, request: Any) -> AsyncIterator[Any]:
             created_at=image.created_at,
             labels=image.labels,
         )
+
+
+async def pull_image(call: object, request: Any) -> AsyncIterator[Any]:
+    """How a pull goes, once a second for each part of the image, and at last the image's name with its digest."""
+    from dozen.node import pulling
+
+    node = find_containerd(request.containerd)
+    if not request.image_ref:
+        raise RpcError(Code.INVALID_ARGUMENT, "say which image to pull")
+    reply = message("machine.ImageServicePullResponse")
+    told: asyncio.Queue[list[pulling.Part] | None] = asyncio.Queue()
+    pull = asyncio.ensure_future(pulling.pull_image(node, request.image_ref, told.put_nowait))
+    pull.add_done_callback(lambda _: told.put_nowait(None))
+    try:
+        while (parts := await told.get()) is not None:
+            for part in parts:
+                progress = {"status": "DOWNLOADING", "offset": part.here, "total": part.size}
+                yield reply(pull_progress={"layer_id": part.digest, "progress": progress})
+        name = await pull
+    finally:
+        pull.cancel()
+    digest = (await node.ask("images", "Get", name=name)).image.target.digest
+    yield reply(name=name if "@" in name else f"{name}@{digest}")
 
 
 async def import_image(call: ServerCall) -> None:

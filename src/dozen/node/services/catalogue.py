@@ -18,6 +18,7 @@ APID_UID = 50
 TRUSTD_UID = 51
 TRUSTD_CERTIFICATE = "/system/run/trustd/server.pem"
 DASHBOARD_TTY = "/dev/tty2"
+CONTAINERD_CONFIG = "/system/etc/containerd/config.toml"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 UDEVD_SOCKET = "/run/udev/control"
 
@@ -63,6 +64,22 @@ async def _udevd_listens(machine: Machine) -> None:
         raise FileNotFoundError(f"{UDEVD_SOCKET} is missing")
 
 
+def _write_containerd_config(machine: Machine) -> None:
+    """The image's configuration, and behind it the tables with the credentials of registries, if there are any."""
+    from dozen.linux.generated import write_file
+    from dozen.machinery.effects.files import WriteFile
+    from dozen.machinery.registries import CREDENTIALS
+
+    with open("/etc/containerd/config.toml") as stream:
+        text = stream.read()
+    try:
+        with open(CREDENTIALS) as stream:
+            text += stream.read()
+    except FileNotFoundError:
+        pass
+    write_file(WriteFile(CONTAINERD_CONFIG, text, 0o600))
+
+
 MACHINED = Service(id="machined", argv=(), confinement=Confinement())
 
 CATALOGUE: tuple[Service, ...] = (
@@ -85,12 +102,13 @@ CATALOGUE: tuple[Service, ...] = (
     ),
     Service(
         id="containerd",
-        argv=("/bin/containerd", "--config", "/etc/containerd/config.toml"),
+        argv=("/bin/containerd", "--config", CONTAINERD_CONFIG),
         confinement=Confinement(cgroup="system/runtime", oom=-999, env=(("HOME", "/"),)),
         conditions=(
             Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),
             Condition("images and places for containers", lambda machine: machine.containers_prepared),
         ),
+        prepare=_write_containerd_config,
         unavailable=_needs_own_kernel,
         health=Health(_containerd_answers, first_after=0.5),
     ),

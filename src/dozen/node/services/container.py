@@ -18,9 +18,10 @@ import msgspec
 from dozen.linux.pipes import Pipes
 from dozen.linux.processes import read_bounding_set
 from dozen.node.containers import Containerd, containerd
-from dozen.node.images import find_image, unpack
+from dozen.node.images import unpack
 from dozen.node.ocispec import SPEC_TYPE, BadImage, build_program_spec
 from dozen.node.process import ExitStatus
+from dozen.node.pulling import Tell, ensure_image
 from dozen.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
@@ -100,13 +101,13 @@ async def _read(chunks: AsyncIterator[bytes], output: LogBuffer) -> None:
 
 
 async def start_container(
-    id: str, program: ContainerProgram, output: LogBuffer, node: Containerd | None = None
+    id: str, program: ContainerProgram, output: LogBuffer, node: Containerd | None = None, tell: Tell | None = None
 ) -> ContainerProcess:
     """Run a service's program; its output goes to the log. Raises RpcError and OSError, with nothing left behind."""
     node = node or containerd()
     snapshotter = await node.choose_snapshotter()
     await remove_container(node, id, snapshotter)
-    image = await find_image(node, program.image)
+    image = await ensure_image(node, program.image, tell)
     try:
         spec = build_program_spec(image.config, program, await asyncio.to_thread(read_bounding_set))
     except (BadImage, ValueError) as error:

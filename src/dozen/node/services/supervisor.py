@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import logging
 
     from dozen.node.machine import Machine
+    from dozen.node.pulling import Part
 
 EVENTS_KEPT = 64
 BACKOFF_FIRST = 0.5
@@ -206,9 +207,13 @@ class ServiceRunner:
     async def _start(self, program: ContainerProgram | None) -> Running:
         if program is None:
             return self._spawn()
+        from dozen.node.pulling import describe_progress
         from dozen.node.services.container import start_container
 
-        return await start_container(self.id, program, self._machine.logs.open(self.id))
+        def tell(parts: list[Part]) -> None:
+            self._enter(State.PREPARING, f"Pulling {program.image}: {describe_progress(parts)}")
+
+        return await start_container(self.id, program, self._machine.logs.open(self.id), tell=tell)
 
     async def _until_end(self, process: Running, program: ContainerProgram | None) -> ExitStatus | None:
         """How the program ended; None when it was stopped for another one."""
@@ -320,6 +325,13 @@ class Supervisor:
         runner = self._permit(id, "restart")
         await runner.stop()
         runner.start()
+
+    async def restart_if_up(self, id: str) -> None:
+        """Stop and start a service that runs; one that does not will see what there is when it starts."""
+        runner = self._runners.get(id)
+        if runner is not None and runner.state is State.RUNNING:
+            await runner.stop()
+            runner.start()
 
     def _permit(self, id: str, operation: str) -> ServiceRunner:
         runner = self.get(id)
