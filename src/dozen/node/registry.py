@@ -27,7 +27,7 @@ def add_first_wave(machine: Machine) -> None:
     _add(machine, (SettingsController(), identity.CertSansController(), identity.IdentityFilesController()))
     _add(machine, network_controllers(managed))
     _watch(machine, network_watchers(machine.store, logging.getLogger("dozen.dhcp"), managed))
-    _watch(machine, (identity.CertificateIssuer(machine.store),))
+    _watch(machine, (identity.CertificateIssuer(machine.store, machine),))
 
 
 def add_second_wave(machine: Machine) -> None:
@@ -47,6 +47,7 @@ def add_second_wave(machine: Machine) -> None:
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _watch(machine, hardware_watchers(managed))
     _add_etcd(machine)
+    _add_discovery(machine)
 
 
 def _add_block(machine: Machine) -> None:
@@ -91,6 +92,13 @@ def _add_etcd(machine: Machine) -> None:
     _add(machine, etcd_controllers())
     machine.etcd = make_member(machine)
     _watch(machine, (machine.etcd,))
+
+
+def _add_discovery(machine: Machine) -> None:
+    from dozen.node.controllers.discovery import discovery_controllers, discovery_watchers
+
+    _add(machine, discovery_controllers())
+    _watch(machine, discovery_watchers(machine))
 
 
 def _add(machine: Machine, controllers: Iterator[Controller] | tuple[Controller, ...]) -> None:

@@ -51,6 +51,37 @@ class ControlPlane(Spec):
     WIRE = "1 port int64"
 
 
+class AffiliateSpec(Spec):
+    """A node that may be of this cluster, as one source of discovery knows it; its id names the source."""
+
+    node_id: str = ""
+    addresses: tuple[str, ...] = ()
+    hostname: str = ""
+    nodename: str = ""
+    operating_system: str = ""
+    machine_type: str = "unknown"
+    control_plane: ControlPlane | None = None
+
+    WIRE = """
+        1 nodeId string, 2 addresses [addr], 3 hostname string, 4 nodename string omit, 5 operatingSystem string,
+        6 machineType enum:MachineType, 8 controlPlane ControlPlane omit
+    """
+
+
+AFFILIATE = Kind(
+    "Affiliates.cluster.talos.dev",
+    "cluster",
+    AffiliateSpec,
+    "Affiliate",
+    aliases=("affiliate",),
+    columns=(
+        ("Hostname", "{.hostname}"),
+        ("Machine Type", "{.machineType}"),
+        ("Addresses", "{.addresses}"),
+    ),
+)
+
+
 class MemberSpec(Spec):
     """A node of the cluster; its id is the node's name."""
 

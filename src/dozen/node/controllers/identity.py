@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 API = "api"
 TRUSTD = "trustd"
+# The id of the Diagnostic that says why nobody certifies this node.
+PROBLEM = "certificate"
 DIRECTORY = "/system/run/apid"
 TRUSTD_DIRECTORY = "/system/run/trustd"
 # Between questions to control planes that do not answer yet, seconds: first and longest.
@@ -82,15 +84,25 @@ class Publish(Protocol):
     def put(self, kind: Kind[SpecT], id: str, spec: SpecT) -> object: ...
 
 
+class Problems(Protocol):
+    """Who is told what is wrong."""
+
+    def report_problem(self, id: str, text: str) -> None: ...
+    def clear_problem(self, id: str) -> None: ...
+
+
 class CertificateIssuer:
     """CertSAN and the OS authority → ApiCertificate and TrustdCertificate, renewed at half of their life."""
 
     name = "api-certificate-issuer"
     outputs = (secrets.API_CERTIFICATE, secrets.TRUSTD_CERTIFICATE)
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, problems: Problems | None = None) -> None:
         self._store = store
+        self._problems = problems
         self._own: Keypair | None = None
+        # For whom a certificate of our own stands in until a control plane has answered: authorities, names.
+        self._stand_in: tuple[Trust, int] | None = None
         # What a control plane has signed for this node: on whose word, the certificate, authorities.
         self._granted: tuple[Trust, Keypair, tuple[str, ...]] | None = None
         self._pause = FIRST_PAUSE
@@ -105,7 +117,9 @@ class CertificateIssuer:
             text, trust = self._read()
             renewal = time.time() + pki.NODE_LIFETIME / 2
             if trust.asks:
-                self._publish_granted(publish, trust, sans.spec)
+                if self._stand_in != (trust, sans.metadata.version):
+                    self._publish_granted(publish, trust, sans.spec)
+                    self._stand_in = (trust, sans.metadata.version)
                 renewal = await self._ask(publish, text, trust, sans.spec, renewal)
             else:
                 self._sign(publish, trust, sans.spec)
@@ -143,12 +157,18 @@ class CertificateIssuer:
         from dozen.rpc.status import RpcError
 
         given = parse(text)
+        hosts = signers(given, self._store)
         try:
-            hosts = signers(given, self._store)
             pair, accepted = await ask_for_certificate(given, hosts, sans.ips, sans.dns_names)
-        except (RpcError, ValueError, OSError):
+        except (RpcError, ValueError, OSError) as error:
+            if self._problems is not None:
+                words = error.message if isinstance(error, RpcError) else str(error)
+                text = f"no control plane certifies this node, asked at {', '.join(hosts) or 'no address'}: {words}"
+                self._problems.report_problem(PROBLEM, text)
             pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE)
             return time.time() + pause
+        if self._problems is not None:
+            self._problems.clear_problem(PROBLEM)
         self._granted, self._pause = (trust, pair, accepted), FIRST_PAUSE
         publish.put(secrets.API_CERTIFICATE, API, _api_certificate(trust, accepted, pair))
         return renewal

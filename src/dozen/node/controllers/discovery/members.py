@@ -1,0 +1,91 @@
+"""From what is known about this node and others to the cluster's members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dozen import __version__
+from dozen.machinery.addresses import address_of
+from dozen.machinery.plan import Input, Put, Shared, Step, View
+from dozen.machinery.resources import cluster, config, kubernetes, network
+from dozen.machinery.subnets import choose
+from dozen.node.configuration import parse
+
+LOCAL = "local"
+OPERATING_SYSTEM = f"Dozen Linux (v{__version__})"
+
+
+class LocalAffiliateController:
+    """MachineConfig, Identity, hostname, addresses → Info, and this node as an Affiliate."""
+
+    name = "discovery-local"
+    inputs = (
+        Input(config.MACHINE_CONFIG, config.ACTIVE),
+        Input(cluster.IDENTITY, LOCAL),
+        Input(network.HOSTNAME_STATUS, "hostname"),
+        Input(network.NODE_ADDRESS),
+        Input(kubernetes.NODENAME, "nodename"),
+    )
+    outputs = (cluster.INFO, Shared(cluster.AFFILIATE))
+
+    def plan(self, view: View) -> Iterable[Step]:
+        active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+        if active is None:
+            return
+        given = parse(active.spec.text)
+        if not given.is_complete:
+            return
+        from dozen.machinery.config import effective
+        from dozen.machinery.config import kubernetes as wanted
+
+        info = cluster.InfoSpec(cluster_id=wanted.cluster_id(given), cluster_name=effective.cluster_name(given))
+        yield Put(cluster.INFO, "current", info)
+        identity = view.get(cluster.IDENTITY, LOCAL)
+        hostname = view.get(network.HOSTNAME_STATUS, "hostname")
+        routed = view.get(network.NODE_ADDRESS, "routed")
+        if identity is None or hostname is None or routed is None:
+            return
+        nodename = view.get(kubernetes.NODENAME, "nodename")
+        subnets = wanted.network(given)
+        leader = wanted.is_control_plane(given)
+        spec = cluster.AffiliateSpec(
+            node_id=identity.spec.node_id,
+            addresses=choose(routed.spec.addresses, (), (*subnets.pod_subnets, *subnets.service_subnets)),
+            hostname=hostname.spec.hostname,
+            nodename=nodename.spec.nodename if nodename is not None else "",
+            operating_system=OPERATING_SYSTEM,
+            machine_type=given.machine_type or "unknown",
+            control_plane=cluster.ControlPlane(port=wanted.local_api_port(given)) if leader else None,
+        )
+        yield Put(cluster.AFFILIATE, identity.spec.node_id, spec)
+
+
+class MemberController:
+    """Affiliate, Identity → Member. What this node knows of itself is better than what others say of it."""
+
+    name = "discovery-members"
+    inputs = (Input(cluster.AFFILIATE), Input(cluster.IDENTITY, LOCAL))
+    outputs = (cluster.MEMBER,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        identity = view.get(cluster.IDENTITY, LOCAL)
+        own = identity.spec.node_id if identity is not None else ""
+        affiliates = sorted((each.spec for each in view.list(cluster.AFFILIATE)), key=lambda spec: spec.node_id != own)
+        taken: set[str] = set()
+        for spec in affiliates:
+            name = spec.nodename or spec.hostname
+            if not name or not spec.addresses or name in taken:
+                continue
+            taken.add(name)
+            yield Put(
+                cluster.MEMBER,
+                name,
+                cluster.MemberSpec(
+                    node_id=spec.node_id,
+                    addresses=tuple(address_of(address) for address in spec.addresses),
+                    hostname=spec.hostname,
+                    machine_type=spec.machine_type,
+                    operating_system=spec.operating_system,
+                    control_plane=spec.control_plane,
+                ),
+            )
