@@ -73,6 +73,7 @@ BOOT = Sequence(
     ),
 )
 STOP_PHASES = (
+    Phase("drain", (stopping.cordon_and_drain_node,)),
     Phase("leadership", (stopping.hand_over_leadership,)),
     Phase("stopAllServices", (stopping.stop_containers, stopping.stop_services)),
     Phase("stopControllers", (stopping.stop_controllers,)),

@@ -21,6 +21,13 @@ PSEUDO_TYPES = frozenset(("proc", "sysfs", "devtmpfs", "devpts", "tmpfs", "cgrou
                           "tracefs", "bpf", "pstore", "rootfs", "ramfs"))  # fmt: skip
 
 
+async def cordon_and_drain_node(machine: Machine) -> None:
+    """Take no new pods and send those that are here to other nodes, if there are any and nobody is in a hurry."""
+    from dozen.node.kubernetes import leaving
+
+    await leaving.cordon_and_drain_node(machine)
+
+
 async def hand_over_leadership(machine: Machine) -> None:
     """If etcd's leader is here, make another member the leader now, so that the cluster need not find out by itself."""
     if machine.etcd is not None:
