@@ -54,16 +54,20 @@ def run_lock(arguments: argparse.Namespace, console: Console) -> int:
 
     path = packages.lock_path()
     recipes = load_recipes(packages.project_root() / "recipes")
+    containers = load_recipes(packages.project_root() / "images")
     index, release = open_archive(console)
-    new = make_lock(index, release, recipes.packages(), recipes.follow(), PACKAGES)
+    new = make_lock(index, release, recipes.packages(), recipes.follow(), PACKAGES, containers.packages())
     old = read_lock(path) if path.exists() else None
-    before = {pin.name: pin.version for pin in (*old.image, *old.toolroot)} if old else {}
-    after = {pin.name: pin.version for pin in (*new.image, *new.toolroot)}
+    before = {pin.name: pin.version for pin in (*old.image, *old.toolroot, *old.containers)} if old else {}
+    after = {pin.name: pin.version for pin in (*new.image, *new.toolroot, *new.containers)}
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             console.say(f"{name}: {before.get(name, 'new')} -> {after.get(name, 'removed')}")
     write_lock(path, new)
-    console.say(f"{path}: {len(new.image)} packages of the image, {len(new.toolroot)} of the toolroot")
+    console.say(
+        f"{path}: {len(new.image)} packages of the image, {len(new.toolroot)} of the toolroot, "
+        f"{len(new.containers)} more of container images"
+    )
     return 0
 
 

@@ -51,7 +51,8 @@ def binaries(tree: Tree) -> list[Entry]:
 
 def interpreters(tree: Tree) -> set[str]:
     """Paths of the dynamic loaders that the programs name, through the tree's links."""
-    named = {entry.elf.interpreter for entry in binaries(tree) if entry.elf and entry.elf.interpreter}
+    programs = [entry.elf for entry in tree.entries.values() if entry.elf and entry.mode & 0o111]
+    named = {program.interpreter for program in programs if program.interpreter}
     return {real_path(path, tree) for path in named}
 
 

@@ -6,11 +6,7 @@ are all the same as the last one's does nothing.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +16,15 @@ from dozen import __version__
 from dozen.compose import launcher, packages, toolroot
 from dozen.compose.boot_files import extract_vmlinux, make_initramfs
 from dozen.compose.budget import check_budget
-from dozen.compose.cache import hash_file, hash_sources, stage_key, write_whole
+from dozen.compose.cache import alone_in, hash_file, hash_sources, stage_key, write_whole
 from dozen.compose.closure import add_libraries
 from dozen.compose.console import Console
 from dozen.compose.contents import Sources, add_recipe
 from dozen.compose.errors import BudgetError, ComposeError
 from dozen.compose.filesystems import Profile, lay_out, make_image
 from dozen.compose.image import FILE, FORMAT, Image, describe_file, read_image, write_image
+from dozen.compose.imagecache import FILE as IMAGES
+from dozen.compose.imagecache import write_image_cache
 from dozen.compose.imports import failing_imports
 from dozen.compose.kernel_modules import Kernel, add_kernel
 from dozen.compose.licences import add_licences
@@ -93,6 +91,7 @@ def compose(context: Context) -> Image:
     judge_imports(context, failing_imports(python.own, python_contents(tree), context.out / "rootfs", tools))
     write_root(context, tree, tools)
     write_boot_files(context, kernel)
+    write_image_cache(context.project, context.lock, tools, context.out, context.console)
     write_papers(context, manifest, wheels)
     image = write_image(describe(context, manifest, kernel), context.out)
     seconds = time.monotonic() - start
@@ -115,6 +114,9 @@ def input_key(project: Path, recipes: Recipes, profile: Profile) -> str:
         hash_file(source / "machinery" / "api.binpb"),
         hash_sources(source / "compose", ("*.py",)),
         hash_sources(project / "launcher", ("*.c", "*.h")),
+        hash_sources(project / "images"),
+        hash_sources(project / "components"),
+        hash_file(project / "requirements" / "components.txt"),
         *(hash_sources(source / room, ("**/*.py",)) for room in rooms),
     )
 
@@ -229,15 +231,5 @@ def describe(context: Context, manifest: Manifest, kernel: Kernel) -> Image:
         binaries=manifest.binaries,
         names=manifest.names,
         files=len(manifest.files),
+        images=describe_file(out / IMAGES),
     )
-
-
-@contextmanager
-def alone_in(out: Path) -> Iterator[None]:
-    """Hold the output directory: a second build of the same waits for the first."""
-    handle = os.open(out / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

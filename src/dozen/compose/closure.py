@@ -56,8 +56,10 @@ def index_libraries(sources: Sources) -> dict[str, Provider]:
     return found
 
 
-def add_libraries(tree: Tree, sources: Sources) -> None:
-    """Add every library that a file of the tree needs. Raises BudgetError with all that cannot be explained."""
+def add_libraries(tree: Tree, sources: Sources, *, all_used: bool = True) -> None:
+    """Add every library that a file of the tree needs. Raises BudgetError with all that cannot be explained; with
+    ``all_used`` also when a library is listed that nothing needs.
+    """
     closure = Closure(tree, sources)
     queue = [entry for entry in tree.sorted() if entry.kind == "file" and entry.elf is not None]
     while queue:
@@ -65,7 +67,8 @@ def add_libraries(tree: Tree, sources: Sources) -> None:
     for path in interpreters(tree):
         # execve(2) asks for the x bit of a program's interpreter too: the one file outside of /bin and /sbin with it.
         tree.replace(msgspec.structs.replace(tree.entries[path], mode=0o755))
-    closure.problems += unused_packages(tree, sources.recipes.all)
+    if all_used:
+        closure.problems += unused_packages(tree, sources.recipes.all)
     if closure.problems:
         raise BudgetError(closure.problems)
 

@@ -55,7 +55,8 @@ class Image(msgspec.Struct, frozen=True):
         return Path(self.directory) / "rootfs"
 
     def artefacts(self) -> tuple[Artefact, ...]:
-        return (self.vmlinuz, self.vmlinux, self.initramfs, self.rootfs, self.manifest, self.sbom)
+        parts = (self.vmlinuz, self.vmlinux, self.initramfs, self.rootfs, self.manifest, self.sbom)
+        return (*parts, self.images) if self.images else parts
 
     def is_whole(self) -> bool:
         """Whether all artefacts are there, by size; hashes are for those who received an image."""

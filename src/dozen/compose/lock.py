@@ -1,8 +1,9 @@
 """The lock: which exact packages an image is made from, and how it is refreshed.
 
-``recipes/lock.json`` pins every Debian package by version and hash, without the name of any server. Two sets are kept
-apart: ``image`` (what files of the image come from) and ``toolroot`` (what is run to build it). The date of the signed
-index is the build's clock: every time stamp in an image is that date, so the same lock gives the same bits.
+``recipes/lock.json`` pins every Debian package by version and hash, without the name of any server. Three sets are kept
+apart: ``image`` (what files of the image come from), ``toolroot`` (what is run to build it) and ``containers`` (what
+container images take beside that). The date of the signed index is the build's clock: every time stamp in an image is
+that date, so the same lock gives the same bits.
 
 Mirrors drop old versions. For a development build, `replace_gone` then takes the newest signed version of every package
 of the same source (libraries of one source must fit each other); a release build refuses.
@@ -50,6 +51,7 @@ class Lock(msgspec.Struct, frozen=True):
     epoch: int
     image: tuple[Pin, ...]
     toolroot: tuple[Pin, ...]
+    containers: tuple[Pin, ...] = ()
 
     def find(self, name: str) -> Pin | None:
         """The image's package of that name (or the one that follows it)."""
@@ -95,13 +97,21 @@ def open_archive(console: Console, mirrors: Mirrors | None = None) -> tuple[Inde
 
 
 def make_lock(
-    index: Index, release: Release, image: Iterable[str], follow: Iterable[str], tools: Iterable[str]
+    index: Index,
+    release: Release,
+    image: Iterable[str],
+    follow: Iterable[str],
+    tools: Iterable[str],
+    containers: Iterable[str] = (),
 ) -> Lock:
-    """Pin the newest: ``image`` by name, ``follow`` by what the metapackage stands for, ``tools`` with dependencies."""
+    """Pin the newest: ``image`` by name, ``follow`` by what the metapackage stands for, ``tools`` with dependencies,
+    ``containers`` by name, those that are not in ``image``.
+    """
     pins = [to_pin(index.find(name)) for name in sorted(set(image))]
     pins += [follow_meta(index, name) for name in sorted(set(follow))]
     toolroot = [to_pin(stanza) for stanza in resolve_depends(index, sorted(set(tools)))]
-    return Lock(FORMAT, SUITE, release.version, release.epoch, tuple(pins), tuple(toolroot))
+    more = [to_pin(index.find(name)) for name in sorted(set(containers) - {pin.name for pin in pins})]
+    return Lock(FORMAT, SUITE, release.version, release.epoch, tuple(pins), tuple(toolroot), tuple(more))
 
 
 def to_pin(stanza: Stanza, follows: str = "") -> Pin:
@@ -135,7 +145,8 @@ def replace_gone(lock: Lock, index: Index, gone: Iterable[Pin]) -> tuple[Lock, d
 
     image = tuple(renew(pin) for pin in lock.image)
     toolroot = tuple(renew(pin) for pin in lock.toolroot)
-    return msgspec.structs.replace(lock, image=image, toolroot=toolroot), changed
+    containers = tuple(renew(pin) for pin in lock.containers)
+    return msgspec.structs.replace(lock, image=image, toolroot=toolroot, containers=containers), changed
 
 
 def describe_changes(changed: Mapping[str, tuple[str, str]]) -> list[str]:

@@ -19,7 +19,7 @@ from dozen.compose.errors import LockError
 from dozen.compose.lock import Lock, Pin, describe_changes, open_archive, read_lock, replace_gone, to_wanted
 from dozen.compose.mirrors import find_mirrors
 
-Part = Literal["image", "toolroot"]
+Part = Literal["image", "toolroot", "containers"]
 
 
 def project_root() -> Path:

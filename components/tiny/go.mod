@@ -1,0 +1,3 @@
+module dozen.example/components/tiny
+
+go 1.26.0
