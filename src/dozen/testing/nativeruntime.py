@@ -1,7 +1,8 @@
 """The image's containerd on this computer: in mount and process namespaces of its own, on the image's root.
 
-It reads what a node's would read (`etc` is the node's /system/etc), and keeps its store in memory. Nothing outside of
-its folder changes; it shares the network, so that it reaches servers on the loopback. Needs root.
+It reads what a node's would read (`etc` is the node's /system/etc), and keeps its store in memory; the store is begun
+from a disk of prepared images as a node's is, if one is given. Nothing outside of its folder changes; it shares the
+network, so that it reaches servers on the loopback. Needs root.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from dozen.node.containers import SYSTEM_NAMESPACE, Containerd
 from dozen.rpc.client import Channel
@@ -30,19 +33,47 @@ mount -t tmpfs tmpfs "$2/root/opt"
 mount --bind "$2/run" "$2/root/run"
 mount --bind "$2/system" "$2/root/system"
 mkdir -p "$2/root/var/lib/containerd" "$2/root/run/containerd"
+if [ -n "$4" ]; then
+    mkdir -p "$2/root/system/imagecache/disk"
+    mount -t erofs -o ro,loop "$4" "$2/root/system/imagecache/disk"
+    "$5" -c "$6" "$2/root"
+fi
 exec env -i PATH=/bin:/sbin HOME=/ "$(command -v chroot)" "$2/root" /bin/containerd --config "$3"
+"""
+# Links in the store name the disk as the node sees it.
+SEED = """
+import os, sys
+from dozen.linux.containerstore import seed
+from dozen.node.tasks.containers import CACHE, STORE
+os.chroot(sys.argv[1])
+assert seed(CACHE, STORE)
+"""
+# The paths in a mount's options are those of the root that containerd has.
+RUN = """
+import ctypes, os, sys
+root, kind, source, options, *argv = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+os.chroot(root)
+os.makedirs("/tmp/mounted", exist_ok=True)
+if libc.mount(source.encode(), b"/tmp/mounted", kind.encode(), 0, options.encode()):
+    raise OSError(ctypes.get_errno(), options)
+os.chroot("/tmp/mounted")
+os.chdir("/")
+os.execve(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
 """
 
 
 class NativeRuntime:
-    """``configuration`` is containerd's, as the node sees it; write what it names to ``etc`` before ``start``."""
+    """``configuration`` is containerd's, as the node sees it; write what it names to ``etc`` before ``start``. ``disk``
+    is an image cache.
+    """
 
-    def __init__(self, tree: Path, configuration: str) -> None:
+    def __init__(self, tree: Path, configuration: str, disk: Path | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dozen-runtime-"))
         for name in ("root", "run", "system/etc"):
             (self.folder / name).mkdir(parents=True)
         self.etc = self.folder / "system/etc"
-        self._tree, self._configuration = tree, configuration
+        self._tree, self._configuration, self._disk = tree, configuration, disk
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,15 +90,34 @@ class NativeRuntime:
     def start(self) -> None:
         """Until it listens. Raises TimeoutError with what it logged."""
         command = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SCRIPT, "sh")
+        places = (str(self._tree), str(self.folder), self._configuration)
+        seeding = (str(self._disk or ""), sys.executable, SEED)
         with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [*command, str(self._tree), str(self.folder), self._configuration], stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen([*command, *places, *seeding], stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while "containerd successfully booted" not in self.log:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise TimeoutError(f"containerd did not start:\n{self.log[-4000:]}")
             time.sleep(0.1)
+
+    def run(self, mount: Any, *argv: str) -> str:
+        """What a program prints that runs on a mount of containerd's, beside it. Raises CalledProcessError."""
+        assert self._process
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        enter = (
+            "nsenter",
+            "--target",
+            children[0],
+            "--mount",
+            "--pid",
+            "unshare",
+            "--mount",
+            sys.executable,
+            "-c",
+            RUN,
+        )
+        told = (str(self.folder / "root"), mount.type, mount.source, ",".join(mount.options))
+        return subprocess.run([*enter, *told, *argv], check=True, capture_output=True, text=True).stdout
 
     def stop(self) -> None:
         if self._process is not None:
