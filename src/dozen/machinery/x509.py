@@ -79,6 +79,7 @@ class Certificate(SimpleNamespace):
     dns: tuple[str, ...]
     addresses: tuple[bytes, ...]
     subject_key_id: bytes
+    authority_key_id: bytes
 
     @property
     def raw_key(self) -> bytes:
@@ -176,6 +177,9 @@ def read(data: bytes) -> Certificate:
         dns=tuple(der.read_text(name) for name in der.read_all(_inside(found, ALT_NAMES)) if name.tag == 0x82),
         addresses=tuple(name.content for name in der.read_all(_inside(found, ALT_NAMES)) if name.tag == 0x87),
         subject_key_id=der.read_whole(found[SUBJECT_KEY], der.OCTET_STRING).content if SUBJECT_KEY in found else b"",
+        authority_key_id=b"".join(
+            part.content for part in der.read_all(_inside(found, AUTHORITY_KEY)) if part.tag == 0x80
+        ),
     )
 
 

@@ -8,6 +8,7 @@ here. It is up within seconds.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import subprocess
 import time
@@ -70,6 +71,21 @@ class ApiServer:
         """The controller-manager and the scheduler, which most tests do without."""
         for program in (paths.CONTROLLER_MANAGER, paths.SCHEDULER):
             self._spawn(program, f"--secure-port={_free_port()}", *self._arguments[program])
+
+    async def renew(self) -> None:
+        """What a node does at half of its certificates' lives: make them anew, and write them over the old ones."""
+        await self._prepare()
+
+    def serving_certificate(self) -> str:
+        """What it shows to who connects now, PEM."""
+        import ssl
+
+        return ssl.get_server_certificate(("127.0.0.1", self.port))
+
+    def audit(self) -> list[dict[str, object]]:
+        """Every entry of the audit log."""
+        text = (self._folder / paths.AUDIT_LOG.lstrip("/") / "kube-apiserver.log").read_text()
+        return [json.loads(line) for line in text.splitlines()]
 
     def alive(self) -> list[str]:
         """The programs that run."""
@@ -136,7 +152,10 @@ class ApiServer:
     def _write(self, path: str, text: str) -> None:
         target = self._folder / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        # In one step, as on a node: programs watch these files.
+        draft = target.with_name(f".{target.name}.new")
+        draft.write_text(text)
+        draft.replace(target)
 
     def _spawn(self, program: str, *arguments: str) -> None:
         log = (self._folder / f"{program}.log").open("wb")

@@ -143,7 +143,7 @@ def controller_manager_flags(
         "kubeconfig": secret("kubeconfig"),
         "leader-elect": ("true",),
         "profiling": ("false",),
-        "root-ca-file": secret("ca.crt"),
+        "root-ca-file": secret("root-ca.crt"),
         "service-account-private-key-file": secret("service-account.key"),
         "service-cluster-ip-range": (",".join(service_subnets),),
         "tls-cipher-suites": (",".join(CIPHERS),),

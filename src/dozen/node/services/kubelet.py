@@ -7,6 +7,9 @@ hostPath), so it sees the node's own folders at their own places.
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 from typing import TYPE_CHECKING
 
 from dozen.node.services.definition import ContainerProgram, Health, Mount, Service
@@ -66,6 +69,38 @@ def program_of(spec: KubeletSpec, config_version: str, secrets_version: str) -> 
     )
 
 
+def forget_foreign_identity(machine: Machine) -> None:
+    """Take away what a kubelet of another cluster, or of another name, has left here to identify itself with.
+
+    The kubelet would go on with it for ever, and be refused for ever.
+    """
+    from dozen.machinery.kubernetes import paths
+    from dozen.machinery.kubernetes.identity import is_identity_of
+    from dozen.machinery.resources import kubernetes, secrets
+
+    name = machine.store.find(kubernetes.NODENAME, "nodename")
+    trust = machine.store.find(secrets.KUBELET_SECRETS, secrets.KUBELET)
+    if name is None or trust is None:
+        return
+    try:
+        with open(f"{paths.KUBELET_PKI}/kubelet-client-current.pem") as stream:
+            text = stream.read()
+    except FileNotFoundError:
+        return
+    if is_identity_of(text, name.spec.nodename, [each.crt.decode() for each in trust.spec.accepted_cas]):
+        return
+    logging.getLogger("dozen.kubelet").warning(
+        "the kubelet's identity is of another node or cluster: it gets a new one"
+    )
+    for path in (
+        f"{paths.KUBELET_PKI}/kubelet-client-current.pem",
+        f"{paths.KUBELET_PKI}/kubelet-server-current.pem",
+        paths.KUBELET_KUBECONFIG,
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
 def _extra(each: ExtraMount) -> Mount:
     return Mount(each.source, each.destination, each.options or ("rbind", "rw"), each.type or "bind")
 
@@ -95,6 +130,7 @@ KUBELET = Service(
     program=_program,
     needs=("containerd",),
     health=Health(_answers, first_after=1.0, starting_period=1.0),
+    prepare=forget_foreign_identity,
     unavailable=_reason_against,
     operations=frozenset(("start", "restart")),
     stop_grace=20.0,

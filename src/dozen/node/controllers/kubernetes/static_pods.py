@@ -48,12 +48,12 @@ def _control_plane(view: View, begun: set[str]) -> Iterator[tuple[str, Object]]:
     written = view.get(kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS)
     if secrets is None or written is None:
         return
-    files = written.spec
+    # Programs read renewed certificates by themselves; the version of secrets is of those that they read only once.
+    noted = {f"{_VERSION}/config-file-version": written.spec.version, f"{_VERSION}/secrets-version": secrets.version}
     etcd = view.get(runtime.SERVICE, "etcd")
     if paths.APISERVER in begun or (etcd is not None and etcd.spec.healthy):
-        yield from _api_server(view, files.version)
+        yield from _api_server(view, noted)
     answered = any(each.spec.answered for each in view.list(kubernetes.API_SERVER_ANSWERS))
-    noted = {f"{_VERSION}/config-file-version": files.version, f"{_VERSION}/secrets-version": secrets.version}
     for kind, id, uid in (
         (controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER, versions.CONTROLLER_MANAGER_UID),
         (controlplane.SCHEDULER_CONFIG, paths.SCHEDULER, versions.SCHEDULER_UID),
@@ -66,11 +66,9 @@ def _control_plane(view: View, begun: set[str]) -> Iterator[tuple[str, Object]]:
             yield id, _pod(id, uid, spec, noted)
 
 
-def _api_server(view: View, files: str) -> Iterator[tuple[str, Object]]:
+def _api_server(view: View, noted: dict[str, str]) -> Iterator[tuple[str, Object]]:
     found = view.get(controlplane.API_SERVER_CONFIG, paths.APISERVER)
     if found is not None:
-        # It reads its keys and certificates again by itself, so only its configuration files make another pod.
-        noted = {f"{_VERSION}/config-file-version": files}
         yield paths.APISERVER, _pod(paths.APISERVER, versions.APISERVER_UID, found.spec, noted)
 
 
