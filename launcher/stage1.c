@@ -4,7 +4,8 @@
  * mount without a loop device) and dozen.rootfs=erofs|squashfs (default: what its first bytes say).
  *
  * /modules lists kernel modules, one "PATH [PARAMETERS]" per line, in an order in which they can be loaded. A line that
- * starts with "&" is not needed for the root: a child loads it while the boot goes on.
+ * starts with "&" is not needed for the root: a child loads it while the boot goes on. One that starts with "+" neither,
+ * and lies in the root image.
  *
  * Any failure is one sentence on the console and in the kernel log, and a restart ten seconds later.
  */
@@ -96,7 +97,7 @@ static void load(const struct module *module)
 	close(module->fd);
 }
 
-static bool open_module(char *line, struct module *module)
+static bool open_module(int directory, char *line, struct module *module)
 {
 	char *space = strchr(line, ' ');
 	if (space != NULL)
@@ -105,41 +106,66 @@ static bool open_module(char *line, struct module *module)
 	module->path = line;
 	module->parameters = space == NULL ? "" : space + 1;
 	module->flags = end != NULL && strcmp(end, ".ko") != 0 ? MODULE_INIT_COMPRESSED_FILE : 0;
-	module->fd = open(line, O_RDONLY | O_CLOEXEC);
+	module->fd = openat(directory, line, O_RDONLY | O_CLOEXEC);
 	if (module->fd < 0)
 		console_report("module %s: %s", line, strerror(errno));
 	return module->fd >= 0;
 }
 
+/* A child loads what waits. The files are open, so it needs the initramfs no more. PID 1's reaper collects it. */
+static void load_beside(const struct module *waiting, size_t count, int niceness)
+{
+	if (count > 0 && fork() == 0) {
+		(void)!nice(niceness);
+		for (size_t i = 0; i < count; i++)
+			load(&waiting[i]);
+		_exit(0);
+	}
+	for (size_t i = 0; i < count; i++)
+		close(waiting[i].fd);
+}
+
+static struct module waiting[MODULES_MAX];
+static char *in_root[MODULES_MAX];
+static size_t in_root_count;
+
 static void load_modules(void)
 {
 	static char list[16384];
-	static struct module later[MODULES_MAX];
-	size_t waiting = 0;
+	size_t count = 0;
 	int fd = open("/modules", O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? 0 : read(fd, list, sizeof list - 1);
 	char *rest = list;
 	list[got < 0 ? 0 : got] = '\0';
 	close(fd);
 	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-		bool deferred = *line == '&' && waiting < MODULES_MAX;
-		struct module now, *module = deferred ? &later[waiting] : &now;
+		if (*line == '+') {
+			if (in_root_count < MODULES_MAX)
+				in_root[in_root_count++] = line + 1;
+			continue;
+		}
+		bool deferred = *line == '&' && count < MODULES_MAX;
+		struct module now, *module = deferred ? &waiting[count] : &now;
 		line += *line == '&';
-		if (*line == '\0' || !open_module(line, module))
+		if (*line == '\0' || !open_module(AT_FDCWD, line, module))
 			continue;
 		if (deferred)
-			waiting++;
+			count++;
 		else
 			load(module);
 	}
-	/* The files are open, so the child needs the initramfs no more. PID 1's reaper collects it. */
-	if (waiting > 0 && fork() == 0) {
-		for (size_t i = 0; i < waiting; i++)
-			load(&later[i]);
-		_exit(0);
-	}
-	for (size_t i = 0; i < waiting; i++)
-		close(later[i].fd);
+	load_beside(waiting, count, 0);
+}
+
+/* These are large, and take a processor for a second under emulation: only one that has nothing better to do. */
+static void load_modules_of_root(void)
+{
+	size_t count = 0;
+	int root = open(NEW_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < in_root_count; i++)
+		count += open_module(root, in_root[i] + strspn(in_root[i], "/"), &waiting[count]);
+	close(root);
+	load_beside(waiting, count, 19);
 }
 
 /* ---- The root image ---- */
@@ -235,6 +261,7 @@ int main(int argc, char **argv)
 	mount_or_fail("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	load_modules();
 	mount_root();
+	load_modules_of_root();
 	switch_root();
 	argv[0] = "/sbin/init";
 	argv[argc] = NULL;

@@ -69,7 +69,9 @@ def make_initramfs(stage1: Path, kernel: Kernel, without: Collection[str], epoch
         Member("modules", REGULAR | 0o644, module_list(early).encode()),
         Member("lib", DIRECTORY | 0o755),
     ]
-    for entry, _word in early:
+    for entry, word in early:
+        if word == "root":
+            continue
         members.append(Member(early_path(entry.path)[1:], REGULAR | 0o644, get_object(entry.sha256)))
     return make_cpio(members, epoch)
 
@@ -80,5 +82,9 @@ def early_path(path: str) -> str:
 
 
 def module_list(early: Iterable[tuple[Entry, str]]) -> str:
-    """What stage 1 reads: one path per line, those to be loaded beside the boot with an ampersand."""
-    return "".join(f"{'&' if word == 'beside' else ''}{early_path(entry.path)}\n" for entry, word in early)
+    """What stage 1 reads: one path per line, those to be loaded beside the boot with an ampersand, or with a plus if
+    they are in the root image only."""
+    marks = {"first": "", "beside": "&", "root": "+"}
+    return "".join(
+        f"{marks[word]}{entry.path if word == 'root' else early_path(entry.path)}\n" for entry, word in early
+    )

@@ -42,7 +42,7 @@ SHIPPED = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The kernel of an image. ``early``: modules for the initramfs, in the order to load them, with first or beside."""
+    """The kernel of an image. ``early``: modules for stage 1, in the order to load them, with first, beside or root."""
 
     package: Package
     version: str

@@ -68,12 +68,12 @@ class Modules(Struct, frozen=True, forbid_unknown_fields=True):
     """Kernel modules by name or glob; what they depend on comes along. One that is built in is no error.
 
     ``early``: also put into the initramfs and loaded there, ``first`` before the root file system is looked for, or
-    ``beside`` while the boot goes on.
+    ``beside`` while the boot goes on; or, ``root``, loaded beside the boot from the root image.
     """
 
     names: tuple[str, ...]
     reason: str
-    early: Literal["", "first", "beside"] = ""
+    early: Literal["", "first", "beside", "root"] = ""
 
 
 class Dlopen(Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ mounted for a moment, read-only, where nobody else looks.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -27,6 +28,11 @@ MOUNT_POINT = "/run/dozen-seed"
 READ_ONLY = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
 STATE, STATE_DIRECTORY = "STATE", "/system/state"
 STATE_FLAGS = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC
+
+# The first bytes of an XFS (xfs_format.h, XFS_SB_MAGIC): a volume that is not made yet need not be tried.
+XFS_MAGIC = b"XFSB"
+FILESYSTEMS = "/proc/filesystems"
+FILESYSTEM_PATIENCE, FILESYSTEM_POLL = 1.0, 0.005
 
 
 class Seed(NamedTuple):
@@ -108,6 +114,25 @@ def read_files(folder: str, names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _holds_xfs(device: str) -> bool:
+    try:
+        with open(device, "rb", buffering=0) as stream:
+            return stream.read(512).startswith(XFS_MAGIC)
+    except OSError:
+        return False
+
+
+def wait_for_filesystem(name: str, path: str = FILESYSTEMS, patience: float = FILESYSTEM_PATIENCE) -> None:
+    """Until the kernel knows a file system whose module stage 1's child is loading. Without, mount would start another
+    program to load it, which takes longer; after ``patience`` seconds it does."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        with open(path) as stream:
+            if name in stream.read().split():
+                return
+        time.sleep(FILESYSTEM_POLL)
+
+
 def mount_state_early(sysfs: str = SYSFS) -> str:
     """Mount the volume STATE if it is there already and can only be this node's; the device, or "" for none.
 
@@ -117,6 +142,9 @@ def mount_state_early(sysfs: str = SYSFS) -> str:
     if len(found) != 1 or os.path.ismount(STATE_DIRECTORY):
         return ""
     device = f"{DEVICES}/{found[0]}"
+    if not _holds_xfs(device):
+        return ""
+    wait_for_filesystem("xfs")
     try:
         linux.mount(device, STATE_DIRECTORY, "xfs", STATE_FLAGS, "")
     except OSError:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from dozen.machinery import der, pki, x509
 from dozen.machinery.addresses import pack_address
@@ -165,41 +165,9 @@ def _public(key: str) -> bytes:
 def _chosen() -> Keys:
     global _keys
     if _keys is None:
-        _keys = _Library()
+        try:
+            from dozen.machinery.library_keys import LibraryKeys
+        except ImportError:
+            raise PkiError("nothing here knows keys: call use() first, or install cryptography") from None
+        _keys = LibraryKeys()
     return _keys
-
-
-class _Library:
-    """`cryptography`, imported when first needed. A node has no such library and says `use`."""
-
-    def generate(self) -> bytes:
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-        key = ec.generate_private_key(ec.SECP256R1())
-        return bytes(key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
-
-    def public_key(self, key: bytes) -> bytes:
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-        public = _library_key(key).public_key()
-        return bytes(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-    def sign(self, key: bytes, message: bytes) -> bytes:
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
-        private = _library_key(key)
-        if isinstance(private, ec.EllipticCurvePrivateKey):
-            return bytes(private.sign(message, ec.ECDSA(hashes.SHA256())))
-        if isinstance(private, rsa.RSAPrivateKey):
-            return bytes(private.sign(message, padding.PKCS1v15(), hashes.SHA256()))
-        return bytes(private.sign(message))
-
-
-def _library_key(key: bytes) -> Any:
-    try:
-        from cryptography.hazmat.primitives.serialization import load_der_private_key
-    except ImportError:
-        raise PkiError("nothing here knows keys: call use() first, or install cryptography") from None
-    return load_der_private_key(key, None)

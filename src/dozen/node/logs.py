@@ -12,7 +12,10 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RING_BYTES = 256 * 1024
 FILE_BYTES = 5 * 1024 * 1024

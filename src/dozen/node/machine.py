@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
+import os
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +30,7 @@ from dozen.node.stage import STAGE, StageSpec
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
+    from dozen.node.ahead import Started
     from dozen.node.etcd.member import EtcdMember
     from dozen.rpc.server import Server
 
@@ -80,7 +81,7 @@ class Machine:
     def __init__(self, mode: str, reaper: Reaper) -> None:
         self.mode = mode
         self.platform = PlatformInfo("container" if mode == "container" else "metal", mode)
-        self.version = VersionInfo(f"v{__version__}", "", "", "linux", _go_arch(platform.machine()))
+        self.version = VersionInfo(f"v{__version__}", "", "", "linux", _go_arch(os.uname().machine))
         self.config: Config | None = None
         self.configuration = Configurations(self)
         self.log = logging.getLogger("dozen")
@@ -98,6 +99,7 @@ class Machine:
         # There once the engine runs; see `dozen.node.registry`.
         self.etcd: EtcdMember | None = None
         self.background: set[asyncio.Task[object]] = set()
+        self.ahead: dict[str, Started] = {}
         self._stage = "booting"
         self._ending: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
@@ -180,6 +182,17 @@ class Machine:
         if self.mode == "container":
             confinement = confinement._replace(cgroup="", oom=None)
         return self.reaper.spawn(argv, confinement, stdout=output, stderr=output)
+
+    def take_over(self, pid: int, confinement: Confinement) -> Process:
+        """Look after a program that runs already and has all of its confinement but the cgroup. Raises OSError."""
+        process = self.reaper.adopt(pid)
+        if self.mode != "container" and confinement.cgroup:
+            from dozen.linux.cgroups import Hierarchy
+
+            hierarchy = Hierarchy()
+            hierarchy.create(confinement.cgroup)
+            hierarchy.add(confinement.cgroup, pid)
+        return process
 
     async def run_program(self, argv: Sequence[str], timeout: float) -> tuple[int, bytes]:
         """Run a program of the image to its end: exit code and all that it printed. Raises TimeoutError, OSError."""

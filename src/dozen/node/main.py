@@ -13,12 +13,14 @@ powers off or, when the machine is a container, exits.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-import signal
 import sys
-import traceback
+
+from dozen.node.lazily import import_lazily
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dozen.node.ahead import Started
 
 # How long an unexpected end stays on the console before the machine starts again, seconds.
 READING_TIME = 10.0
@@ -26,9 +28,12 @@ READING_TIME = 10.0
 
 def main(name: str, argv: list[str]) -> int:
     """Be the program called ``name``; the result is the exit code."""
+    import_lazily()
     if name in ("init", "machined"):
         return be_machined()
     if name == "apid":
+        import asyncio
+
         from dozen.node import apid
 
         return asyncio.run(apid.run())
@@ -37,10 +42,14 @@ def main(name: str, argv: list[str]) -> int:
 
         return asyncio.run(trustd.run())
     if name == "dashboard":
+        import asyncio
+
         from dozen.node import dashboard
 
         return asyncio.run(dashboard.run())
     if name in ("poweroff", "shutdown"):
+        import asyncio
+
         from dozen.node import poweroff
 
         return asyncio.run(poweroff.run(name, argv))
@@ -55,16 +64,29 @@ def be_machined() -> int:
         return 2
     os.chdir("/")
     os.umask(0o022)
+    from dozen.node.ahead import start_apid
+
+    ahead = {} if container_mode() else start_apid()
     try:
-        kind = asyncio.run(live_and_end())
+        import asyncio
+
+        kind = asyncio.run(live_and_end(ahead))
     except Exception:  # noqa: BLE001 -- the one broad except: PID 1 says why it failed, and the machine starts again
+        import traceback
+
         kind = "reboot"
         say_last_words(traceback.format_exc())
     return finish(kind)
 
 
-async def live_and_end() -> str:
-    """Bring the machine up, wait for the request to end it, and end it; returns ``reboot`` or ``shutdown``."""
+async def live_and_end(ahead: dict[str, Started]) -> str:
+    """Bring the machine up, wait for the request to end it, and end it; returns ``reboot`` or ``shutdown``.
+
+    ``ahead``: services that were started already (`dozen.node.ahead`).
+    """
+    import asyncio
+    import signal
+
     from dozen.node.machine import Machine
     from dozen.node.process import Reaper
     from dozen.node.sequences import BOOT, ENDINGS, INITIALIZE, run_sequence
@@ -73,6 +95,7 @@ async def live_and_end() -> str:
     reaper = Reaper()
     reaper.install(loop)
     machine = Machine("container" if container_mode() else "metal", reaper)
+    machine.ahead = ahead
     # Ctrl-Alt-Del and a container's maker say SIGINT and SIGTERM; both mean a clean end.
     loop.add_signal_handler(signal.SIGINT, machine.request_ending, "reboot")
     loop.add_signal_handler(signal.SIGTERM, machine.request_ending, "shutdown")
@@ -95,6 +118,8 @@ def container_mode() -> bool:
 
 def finish(kind: str) -> int:
     """Hand the machine back to the kernel. Returns only where that is not ours to do: in a container."""
+    import logging
+
     from dozen.linux import sys as linux
 
     logging.shutdown()

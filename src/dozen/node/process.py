@@ -163,9 +163,14 @@ class Reaper:
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
         )
+        return self.adopt(pid)
+
+    def adopt(self, pid: int) -> Process:
+        """Look after a child that was started in another way. Raises OSError when there is none."""
+        pidfd = os.pidfd_open(pid)
         ended: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
         self._children[pid] = ended
-        return Process(pid, os.pidfd_open(pid), ended)
+        return Process(pid, pidfd, ended)
 
     async def run(
         self, argv: Sequence[str], timeout: float, confinement: Confinement | None = None

@@ -1,7 +1,8 @@
 """Which controllers and watchers a node runs: the table that the engine is filled from.
 
-There are two waves. The first is what it takes to answer the API: configuration, network, certificate. The second is
-the rest of the machine; importing it first would only keep callers waiting. What needs a kernel of its own stays out
+There are three waves. The first is what it takes to answer the API: configuration, network, certificate. The second
+brings /var, which containerd waits for. The third is the rest of the machine; importing it first would only keep
+callers waiting. What needs a kernel of its own stays out
 of a machine that is a container: there the host owns links, clock and disks.
 """
 
@@ -31,14 +32,19 @@ def add_first_wave(machine: Machine) -> None:
 
 
 def add_second_wave(machine: Machine) -> None:
-    """The rest of the machine: devices, volumes, kernel, clock, hardware, and what it all amounts to."""
+    """Disks and the volumes on them."""
+    if machine.mode != "container":
+        _add_block(machine)
+
+
+def add_third_wave(machine: Machine) -> None:
+    """The rest of the machine: devices, kernel, clock, hardware, and what it all amounts to."""
     from dozen.node.controllers.hardware import hardware_watchers
     from dozen.node.controllers.status import MachineStatusController
     from dozen.node.controllers.time import time_controllers, time_watchers
 
     managed = machine.mode != "container"
     if managed:
-        _add_block(machine)
         _add_kernel(machine)
         _add_trust(machine)
         _add_containers(machine)

@@ -48,8 +48,7 @@ INITIALIZE = Sequence(
     (
         Phase("systemRequirements", (early.mount_pseudo_filesystems,)),
         Phase("earlyServices", (early.open_console, early.start_loopback, early.create_cgroups, early.write_etc)),
-        # apid's interpreter starts on one processor while this one reads the configuration on another; apid waits for
-        # its certificate by itself.
+        # apid runs already (`dozen.node.ahead`) and waits for its certificate by itself.
         Phase("services", (running.start_early_services,)),
         Phase("config", (early.load_config,)),
     ),
@@ -59,17 +58,22 @@ BOOT = Sequence(
     "booting",
     (
         Phase("api", (running.serve_machine_socket, running.start_controllers)),
-        Phase("devices", (running.start_device_services, running.coldplug, running.start_other_controllers)),
-        Phase("ephemeral", (running.wait_for_ephemeral,)),
+        # One thing after the other from here, each as early as nothing more urgent wants the processors: somebody may
+        # be waiting for the API, then for containerd. A disk that needs no driver has /var before udevd is started.
+        Phase("serving", (running.prepare_first_answer, running.wait_for_api, connection.watch_connection)),
+        Phase("volumes", (running.start_volume_controllers, running.wait_for_first_disks)),
         Phase(
-            "startEverything",
+            "runtime",
             (
-                running.serve_trust_socket,
                 running.start_services,
-                connection.watch_connection,
-                running.follow_configuration,
+                running.serve_trust_socket,
+                running.start_other_controllers,
+                running.wait_for_runtime,
             ),
         ),
+        Phase("devices", (running.start_device_services, running.coldplug)),
+        Phase("ephemeral", (running.wait_for_ephemeral,)),
+        Phase("startEverything", (running.start_last_services, running.follow_configuration)),
     ),
 )
 STOP_PHASES = (

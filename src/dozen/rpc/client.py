@@ -14,7 +14,7 @@ from dozen.rpc.headers import Pair, encode_fields
 from dozen.rpc.limits import Limits
 from dozen.rpc.metadata import MetadataInput, encode_metadata, encode_timeout
 from dozen.rpc.status import Code, RpcError
-from dozen.rpc.wire import READ_SIZE, Wire
+from dozen.rpc.wire import READ_SIZE, Wire, save_tls_memory
 
 if TYPE_CHECKING:
     import ssl
@@ -75,6 +75,8 @@ class Channel:
         self.last_used = time.monotonic()
         self._path, self._host, self._port = split_address(address)
         self._tls = tls
+        if tls is not None:
+            save_tls_memory()
         self._server_name = server_name or self._host
         self._authority = authority or ("localhost" if self._path else server_name or address)
         self._limits = limits or Limits(max_streams=0)

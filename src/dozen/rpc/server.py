@@ -23,7 +23,7 @@ from dozen.rpc.limits import Limits
 from dozen.rpc.servercall import Peer, ServerCall
 from dozen.rpc.status import Code, RpcError
 from dozen.rpc.streams import Listener, Stream
-from dozen.rpc.wire import READ_SIZE, Wire
+from dozen.rpc.wire import READ_SIZE, Wire, save_tls_memory
 
 if TYPE_CHECKING:
     import ssl
@@ -138,12 +138,15 @@ class Server:
         self._handler = handler
         self._listeners = listeners
         self._tls = tls
+        if tls is not None:
+            save_tls_memory()
         self._log = log
         self._buffer = bytearray(READ_SIZE)
         self._wires: set[ServerWire] = set()
         self._handshakes: dict[asyncio.Task[None], float] = {}
         self._closed = self.loop.create_future()
         self._closing = False
+        self.calls = 0  # that came to an end
         for listener in listeners:
             listener.setblocking(False)
             self.loop.add_reader(listener, self._accept, listener)
@@ -171,6 +174,8 @@ class Server:
             # The border between a handler and its client: a fault of ours ends one call, not the server.
             self._log.exception("handler failed path=%s peer=%s", call.path, call.peer.address)
             call.finish(Code.INTERNAL, "internal error")
+        finally:
+            self.calls += 1
 
     async def close(self, grace: float = 0.0) -> None:
         """Take no more connections and calls; let those that run end for ``grace`` seconds, then cancel them."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +18,6 @@ from dozen.rpc.frames import ConnectionFault, ErrorCode
 from dozen.rpc.limits import Limits
 
 READ_SIZE = 64 * 1024
-# asyncio sets aside this much for each TLS connection, 256 KiB unless told; there is no other way to tell it. An idle
-# connection costs 115 KB instead of 312 so, and a stream is no slower: a TLS record has 16 KiB at most.
-sslproto.SSLProtocol.max_size = READ_SIZE
 # The transport asks us to stop at this many unsent bytes, and to go on at a quarter of it.
 _HIGH_WATER = 64 * 1024
 # How long a closing connection may take to hand over its last bytes.
@@ -29,6 +25,17 @@ _LINGER = 5.0
 # A peer that vanished without a word is noticed after about 20 + 3 * 5 seconds by the kernel's own probes, and data
 # that nobody acknowledges after 30: HTTP/2 pings would do the same at a price, and gRPC servers punish frequent ones.
 _KEEP_IDLE, _KEEP_INTERVAL, _KEEP_COUNT, _USER_TIMEOUT_MS = 20, 5, 3, 30_000
+
+
+def save_tls_memory() -> None:
+    """To be called before the first connection over TLS is made.
+
+    asyncio sets aside 256 KiB for each unless told, and there is no other way to tell it. An idle connection costs
+    115 KB instead of 312 so, and a stream is no slower: a TLS record has 16 KiB at most.
+    """
+    from asyncio import sslproto
+
+    sslproto.SSLProtocol.max_size = READ_SIZE
 
 
 class Wire(asyncio.BufferedProtocol):

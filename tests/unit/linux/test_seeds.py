@@ -85,6 +85,8 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
 def test_only_a_state_that_can_be_ours_alone_is_mounted_early(disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
     mounted: list[tuple[object, ...]] = []
     monkeypatch.setattr(seeds.linux, "mount", lambda *arguments: mounted.append(arguments))
+    monkeypatch.setattr(seeds, "_holds_xfs", lambda device: True)
+    monkeypatch.setattr(seeds, "wait_for_filesystem", lambda name: None)
     disks.add("vdb1", None, "META")
     assert seeds.mount_state_early(str(disks.sysfs)) == ""
     disks.add("vdb2", None, "STATE")
@@ -103,3 +105,32 @@ def test_an_iso_of_tests_is_one(tmp_path: Path, disks: Disks) -> None:
     write_iso(tmp_path / "iso", "cidata", {"user-data": b"x" * 3000, "meta-data": b""})
     disks.add("sr0", (tmp_path / "iso").read_bytes())
     assert disks.find() == [("cidata", "sr0", "iso9660")]
+
+
+def test_a_state_that_is_not_made_yet_is_not_tried(disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
+    disks.add("vdb2", None, "STATE")
+    monkeypatch.setattr(seeds, "_holds_xfs", lambda device: False)
+    assert seeds.mount_state_early(str(disks.sysfs)) == ""
+
+
+def test_the_file_system_of_a_state_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    (tmp_path / "made").write_bytes(b"XFSB" + bytes(508))
+    (tmp_path / "blank").write_bytes(bytes(512))
+    assert [seeds._holds_xfs(str(tmp_path / name)) for name in ("made", "blank", "absent")] == [True, False, False]
+
+
+def test_a_file_system_is_waited_for_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = tmp_path / "filesystems"
+    known.write_text("nodev\tproc\n")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            known.write_text("nodev\tproc\n\txfs\n")
+
+    monkeypatch.setattr(seeds.time, "sleep", sleep)
+    seeds.wait_for_filesystem("xfs", str(known), patience=10.0)
+    assert len(slept) == 3
+    seeds.wait_for_filesystem("ext4", str(known), patience=0.0)
+    assert len(slept) == 3

@@ -44,6 +44,7 @@ class FakeMachine:
     def __init__(self) -> None:
         self.mode = "metal"
         self.logs = Logs()
+        self.ahead: dict[str, tuple[int, int]] = {}
         self.processes: list[FakeProcess] = []
         self.started: list[str] = []
         self.refuse = False

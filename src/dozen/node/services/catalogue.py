@@ -53,6 +53,14 @@ def _signs_nothing(machine: Machine) -> str | None:
     return None
 
 
+def apid_listens() -> bool:
+    """Whether somebody accepts connections on the port of the API. On this way no connection can take long."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        return probe.connect_ex(("127.0.0.1", 50000)) == 0
+
+
 async def _containerd_answers(machine: Machine) -> None:
     from dozen.node.containers import check_health
 
@@ -145,3 +153,4 @@ CATALOGUE: tuple[Service, ...] = (
 )
 EARLY = ("apid",)
 DEVICES = ("udevd",)
+LAST = ("dashboard",)

@@ -233,6 +233,10 @@ class ServiceRunner:
 
     def _spawn(self) -> Running:
         log = self._machine.logs.open(self.id)
+        if self.id in self._machine.ahead:
+            pid, reader = self._machine.ahead.pop(self.id)
+            pump(reader, log.write, log.flush)
+            return self._machine.take_over(pid, self.service.confinement)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             process = self._machine.spawn(self.service.argv, self.service.confinement, output=writer)

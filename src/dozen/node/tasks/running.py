@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dozen.linux.block_kinds import CONTENT
 from dozen.machinery.resources import block
-from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, MACHINED
+from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, LAST, MACHINED
 from dozen.node.tasks.containers import prepare_containers
 
 if TYPE_CHECKING:
@@ -17,7 +19,14 @@ if TYPE_CHECKING:
 # A data disk that is there is mounted within seconds; formatting a large one takes a few more. After this many the boot
 # goes on without, and picks the volume up whenever it comes.
 EPHEMERAL_PATIENCE = 60.0
-LOG_DIRECTORY = Path("/var/log")
+LOG_DIRECTORY = "/var/log"
+# How long the rest of the boot keeps out of the way of what somebody may wait for, seconds. Each takes a moment on a
+# computer; under emulation, two seconds. Going on too early costs speed, not correctness.
+API_PATIENCE = 3.0
+CALLER_PATIENCE = 0.3
+DISKS_PATIENCE = 2.0
+RUNTIME_PATIENCE = 5.0
+LOOK_EVERY = 0.05
 
 
 async def serve_machine_socket(machine: Machine) -> None:
@@ -64,11 +73,57 @@ async def start_controllers(machine: Machine) -> None:
     machine.keep(asyncio.create_task(machine.runtime.run(), name="engine"))
 
 
-async def start_other_controllers(machine: Machine) -> None:
-    """Everything that the API's first answer need not wait for."""
+async def prepare_first_answer(machine: Machine) -> None:
+    """Import what a first call needs, which is about the version most often, while apid is still coming up."""
+    from dozen.machinery.messages import method_types
+    from dozen.node.api import import_theme
+
+    import_theme("stats")
+    method_types("/machine.MachineService/Version")
+
+
+async def wait_for_api(machine: Machine) -> None:
+    """Let apid have the processors until it listens, and its first caller until he has his answer."""
+    from dozen.node.services.catalogue import apid_listens
+
+    await _wait(lambda: apid_listens() or machine.maintenance, API_PATIENCE)
+    server = machine.server
+    if server is not None:
+        await _wait(lambda: server.calls > 0, CALLER_PATIENCE)
+
+
+async def start_volume_controllers(machine: Machine) -> None:
+    """Find the disk with /var, and mount it."""
     from dozen.node.registry import add_second_wave
 
     add_second_wave(machine)
+    machine.keep(asyncio.create_task(_use_ephemeral(machine), name="ephemeral"))
+
+
+async def wait_for_first_disks(machine: Machine) -> None:
+    """Give /var the moment that it takes on a disk whose driver is loaded; others wait for udevd."""
+    await _wait(lambda: machine.containers_prepared or bool(_reason_against_ephemeral(machine)), DISKS_PATIENCE)
+
+
+async def start_other_controllers(machine: Machine) -> None:
+    """Everything that neither the API's first answer nor /var need wait for."""
+    from dozen.node.registry import add_third_wave
+
+    add_third_wave(machine)
+
+
+async def wait_for_runtime(machine: Machine) -> None:
+    """Let containerd have the processors until it answers, if it could be started yet."""
+    containerd = machine.services.get("containerd")
+    if machine.mode != "container" and machine.var_is_ready:
+        await _wait(lambda: containerd.ready, RUNTIME_PATIENCE)
+
+
+async def _wait(met: Callable[[], bool], patience: float) -> None:
+    """Until something is so, or for as long as that is worth waiting for."""
+    deadline = time.monotonic() + patience
+    while not met() and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_EVERY)
 
 
 async def start_device_services(machine: Machine) -> None:
@@ -88,29 +143,31 @@ async def coldplug(machine: Machine) -> None:
 
 
 async def wait_for_ephemeral(machine: Machine) -> None:
-    """Give /var the time it takes to be mounted; logs move there as soon as it is."""
-    mounted = asyncio.create_task(_use_ephemeral(machine), name="ephemeral")
-    machine.keep(mounted)
-    hopeless = asyncio.create_task(_find_reason_against_ephemeral(machine))
-    await asyncio.wait({mounted, hopeless}, timeout=EPHEMERAL_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-    hopeless.cancel()
-    if not mounted.done():
+    """Give /var the time it takes to be mounted."""
+    await _wait(lambda: machine.containers_prepared or bool(_reason_against_ephemeral(machine)), EPHEMERAL_PATIENCE)
+    if not machine.containers_prepared:
         reason = _reason_against_ephemeral(machine) or "no volume for /var yet; attach a blank disk"
         machine.report_problem("ephemeral", f"containerd waits for /var: {reason}")
 
 
 async def _use_ephemeral(machine: Machine) -> None:
+    """Once /var is mounted, logs move there and containers find their places."""
     while not machine.var_is_ready:
         await asyncio.sleep(0.05)
-    machine.logs.keep_in(LOG_DIRECTORY)
+    from pathlib import Path
+
+    machine.logs.keep_in(Path(LOG_DIRECTORY))
+    # The disk with the prepared images is known by what is on it.
+    await _wait(lambda: _are_read(machine), DISKS_PATIENCE)
     await prepare_containers(machine)
     machine.containers_prepared = True
     machine.clear_problem("ephemeral")
 
 
-async def _find_reason_against_ephemeral(machine: Machine) -> None:
-    while not _reason_against_ephemeral(machine):
-        await asyncio.sleep(0.05)
+def _are_read(machine: Machine) -> bool:
+    """Whether all disks that are there were looked into."""
+    read = {content.id for content in machine.store.list(CONTENT)}
+    return all(disk.id in read for disk in machine.store.list(block.DISK))
 
 
 def _reason_against_ephemeral(machine: Machine) -> str:
@@ -121,7 +178,12 @@ def _reason_against_ephemeral(machine: Machine) -> str:
 
 
 async def start_services(machine: Machine) -> None:
-    """Start the rest; each waits for what it needs."""
+    """Start what pods need; each service waits for what it needs itself."""
+    machine.services.start_all(*(service.id for service in CATALOGUE if service.id not in (*DEVICES, *LAST)))
+
+
+async def start_last_services(machine: Machine) -> None:
+    """Start the rest, and say that this is all."""
     machine.services.start_all()
     machine.set_stage("maintenance" if machine.maintenance else "running")
 
