@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from dozen.testing.booter import DISK_MIB, Booter
 from dozen.testing.iso import write_iso
 from dozen.testing.live import LiveNode
 
+# Where the emulator's user network puts this computer.
+HOST_ADDRESS = "10.0.2.2"
 BUNDLE = generate("seeded", f"https://{GUEST_ADDRESS}:6443", sans=(GUEST_ADDRESS,))
 
 
@@ -42,12 +46,50 @@ def seeded(boot_for_module: Booter, tmp_path_factory: pytest.TempPathFactory) ->
             "network-config": NETWORK,
         },
     )
-    spec = MachineSpec("seeded", boot_for_module.image, "", disk_mib=DISK_MIB, disks={"seed": seed})
+    spec = MachineSpec("seeded", boot_for_module.image, None, disk_mib=DISK_MIB, disks={"seed": seed})
     return boot_for_module.start(spec, talosconfig.parse(BUNDLE.talosconfig).select())
 
 
 def hostname(node: LiveNode) -> str:
     return str(node.call("Hostname").messages[0].hostname)
+
+
+class Server:
+    """A web server on this computer that gives out one configuration, at first only with an error."""
+
+    def __init__(self, text: str) -> None:
+        asked = self.asked = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(200 if len(asked) > 1 else 503)
+                self.end_headers()
+                if len(asked) > 1:
+                    self.wfile.write(text.encode())
+
+            def log_message(self, *arguments: object) -> None:
+                """What was asked is kept instead."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+def test_a_machine_fetches_its_configuration(boot: Booter) -> None:
+    """While it does it is in maintenance, and says what keeps it; then its owner is let in, without a reboot."""
+    server = Server(named("fetched"))
+    try:
+        url = f"talos.config=http://{HOST_ADDRESS}:{server.http.server_port}/${{mac}}.yaml?h=${{hostname}}"
+        spec = MachineSpec("fetching", boot.image, None, disk_mib=DISK_MIB, arguments=(url,))
+        node = boot.start(spec, talosconfig.parse(BUNDLE.talosconfig).select())
+        node.until(lambda: hostname(node) == "fetched", "the fetched host name")
+        assert len(server.asked) >= 2
+        assert server.asked[-1].startswith("/52:54:00:")
+        assert "config" not in node.problems()
+        assert "answered with 503" in node.logs("machined")
+    finally:
+        server.http.shutdown()
+        server.http.server_close()
 
 
 def test_a_seed_configures_the_machine(seeded: LiveNode) -> None:

@@ -214,7 +214,7 @@ def untold(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFa
     made = generate("untold", "https://127.0.0.1:6443")
     context = talosconfig.parse(made.talosconfig).select()
     provider, folder = Container(image.tree), tmp_path_factory.mktemp("untold")
-    machine = portal.run(provider.create(MachineSpec("untold", image, ""), folder, report_nothing))
+    machine = portal.run(provider.create(MachineSpec("untold", image, None), folder, report_nothing))
     try:
         node = LiveNode(provider, machine, context, portal)
         node.bundle = made  # type: ignore[attr-defined]

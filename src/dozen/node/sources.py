@@ -1,8 +1,8 @@
 """Where a machine's first configuration comes from. The first source that has one counts, in this order:
 
 1. the volume STATE, where the last one that was applied is kept;
-2. the kernel argument ``talos.config=``: a URL, ``metal-iso`` for a disk with that label, or ``none`` for no other
-   source but the API;
+2. the kernel argument ``talos.config=``: a URL, ``metal-iso`` for a disk with that label, ``smbios`` for the
+   firmware, or ``none`` for no other source but the API;
 3. a disk with the label ``metal-iso``, or a cloud-init seed (label ``cidata``);
 4. the firmware's tables (SMBIOS OEM string ``dozen.config=``).
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CONTAINER_CONFIG = "/run/dozen/config.yaml"
 CMDLINE = "/proc/cmdline"
 ARGUMENT = "talos.config"
-NONE, METAL_ISO = "none", "metal-iso"
+NONE, SMBIOS = "none", "smbios"
 CLOUD_CONFIG = "#cloud-config"
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
 
@@ -47,7 +47,7 @@ def find_early(machine: Machine) -> tuple[str, str] | None:
     if wanted == NONE or "://" in wanted:
         return None
     given = next((found for found in attached if found is not None), None)
-    return given if given or wanted else _from_firmware(machine)
+    return given if given or wanted not in ("", SMBIOS) else _from_firmware(machine)
 
 
 def _from_container() -> tuple[str, str] | None:
@@ -124,7 +124,7 @@ async def look_further(machine: Machine) -> None:
     if machine.mode == "container" or not machine.maintenance:
         return
     wanted = read_argument()
-    if wanted == NONE:
+    if wanted in (NONE, SMBIOS):
         return
     if "://" in wanted:
         await _fetch(machine, wanted)

@@ -58,13 +58,15 @@ def test_the_order(found: Sources, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "origin"), [("metal-iso", "/dev/vdb (metal-iso)"), ("none", None), ("http://a/b", None)]
+    ("argument", "origin"),
+    [("metal-iso", "/dev/vdb (metal-iso)"), ("none", None), ("http://a/b", None), ("smbios", "SMBIOS")],
 )
 def test_the_argument_chooses(found: Sources, argument: str, origin: str | None) -> None:
     found.argument, found.firmware = argument, "from the firmware"
     found.seeds[SEED] = {"user-data": "seed"}
     found.seeds[ISO] = {"config.yaml": "iso"}
-    assert found.find() == (origin and ("iso", origin))
+    texts = {"SMBIOS": "from the firmware"}
+    assert found.find() == (origin and (texts.get(origin, "iso"), origin))
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,9 @@ def _is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
 
 
 def _choose_blank(view: View, wanted: str | None) -> Choice:
+    if not _is_configured(view):
+        # Which disk it is to be, only the configuration can say: a wrong guess could not be undone.
+        return Choice(reason="no disk is taken before the machine has a configuration")
     if wanted == "":
         return _first_blank(view)
     if wanted is None or view.get(block.DISK, wanted) is None:
@@ -201,6 +204,11 @@ def wanted_disk(view: View) -> str | None:
         if path == disk.spec.dev_path or path in disk.spec.symlinks:
             return disk.id
     return None
+
+
+def _is_configured(view: View) -> bool:
+    resource = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+    return resource is not None and parse(resource.spec.text).is_complete
 
 
 def system_disk(view: View) -> str:

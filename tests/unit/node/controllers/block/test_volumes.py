@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -19,11 +20,19 @@ GIB = 1 << 30
 MOUNT = Mount("/dev/vdb3", "/var", "xfs", ("nosuid", "nodev", "prjquota"), 7)
 
 
+@cache
+def text_of(disk: str) -> str:
+    """A configuration that names this disk, or none."""
+    return generate("test", "https://10.0.0.1:6443", install_disk=disk).worker
+
+
 class Scene:
     """A machine's disks, told in few words."""
 
-    def __init__(self, *, settled: bool = True) -> None:
+    def __init__(self, *, settled: bool = True, configured: bool = True) -> None:
         self.view = PlainView()
+        if configured:
+            self.configured("")
         if settled:
             self.view.add(words.SCAN, words.DEVICES, words.ScanSpec(settled=True))
 
@@ -82,7 +91,7 @@ class Scene:
         return self
 
     def configured(self, path: str) -> Scene:
-        text = generate("test", "https://10.0.0.1:6443", install_disk=path).worker
+        text = text_of(path)
         self.view.add(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
         return self
 
@@ -343,6 +352,14 @@ def test_a_failed_partitioning_is_tried_again_with_the_reason_shown() -> None:
     assert {(each.phase, each.error_message) for each in volumes.values()} == {
         ("failed", "/dev/vdb cannot be partitioned: busy")
     }
+
+
+def test_no_disk_is_taken_in_maintenance_but_our_own_is_used() -> None:
+    effects, volumes = Scene(configured=False).disk("vdb").plan()
+    assert not effects
+    assert volumes["EPHEMERAL"].phase == "missing"
+    assert volumes["STATE"].error_message == "no disk is taken before the machine has a configuration"
+    assert Scene(configured=False).ours("vdb").plan()[0] == [MOUNT]
 
 
 # -- STATE.
