@@ -21,7 +21,7 @@ from dozen.linux.netlink import (
     NetlinkError,
     pack_attributes,
 )
-from dozen.machinery.addresses import INET4, INET6, pack_prefix
+from dozen.machinery.addresses import INET4, INET6, address_of, pack_prefix
 from dozen.machinery.effects import network as effects
 from dozen.machinery.plan import Effect, Temporary
 
@@ -173,6 +173,8 @@ def _run(network: Network, effect: Effect) -> None:
         network.add_address(_make_address(network, effect))
     elif isinstance(effect, effects.RemoveAddress):
         _remove_address(network, effect)
+    elif isinstance(effect, effects.AnnounceAddress):
+        _announce(network, effect)
     elif isinstance(effect, effects.AddRoute):
         network.add_route(_make_route(network, effect))
     elif isinstance(effect, effects.RemoveRoute):
@@ -181,6 +183,15 @@ def _run(network: Network, effect: Effect) -> None:
         set_hostname(effect.hostname, effect.domain)
     else:
         raise TypeError(f"{effect!r} is no effect on the network")
+
+
+def _announce(network: Network, effect: effects.AnnounceAddress) -> None:
+    from dozen.linux.announce import announce
+
+    hardware = bytes.fromhex(network.find_link(effect.link).hardware_address.replace(":", ""))
+    # What has no Ethernet address has no neighbours that remember one.
+    if len(hardware) == 6:
+        announce(effect.link, hardware, address_of(effect.address))
 
 
 def set_hostname(hostname: str, domain: str = "") -> None:

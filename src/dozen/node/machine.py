@@ -31,6 +31,7 @@ from dozen.node.stage import STAGE, StageSpec
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
     from dozen.node.ahead import Started
+    from dozen.node.controllers.network.virtual import VirtualAddressWatcher
     from dozen.node.etcd.member import EtcdMember
     from dozen.rpc.server import Server
 
@@ -98,6 +99,7 @@ class Machine:
         self.containers_prepared = False
         # There once the engine runs; see `dozen.node.registry`.
         self.etcd: EtcdMember | None = None
+        self.virtual_addresses: VirtualAddressWatcher | None = None
         self.background: set[asyncio.Task[object]] = set()
         self.ahead: dict[str, Started] = {}
         self._stage = "booting"

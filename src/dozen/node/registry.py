@@ -98,6 +98,11 @@ def _add_etcd(machine: Machine) -> None:
     _add(machine, etcd_controllers())
     machine.etcd = make_member(machine)
     _watch(machine, (machine.etcd,))
+    if machine.mode != "container":
+        from dozen.node.controllers.network.virtual import VirtualAddressWatcher
+
+        machine.virtual_addresses = VirtualAddressWatcher(machine.store)
+        _watch(machine, (machine.virtual_addresses,))
 
 
 def _add_discovery(machine: Machine) -> None:

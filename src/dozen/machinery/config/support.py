@@ -88,7 +88,9 @@ SUPPORT: dict[str, Support] = {
     "machine.kubelet.credentialProviderConfig": _ignored(
         "images are pulled with the credentials of machine.registries"
     ),
-    "machine.network.interfaces.vip": _ignored("no address moves between control planes"),
+    "machine.network.interfaces.vip": Support(
+        State.USED, "on links of their own; addresses of clouds and of VLANs are not moved"
+    ),
     "cluster.network.cni.flannel.kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
     "machine.logging": _ignored("logs are not sent anywhere"),
     "machine.seccompProfiles": _ignored("pods have RuntimeDefault and profiles of their images"),
@@ -137,7 +139,7 @@ SUPPORT: dict[str, Support] = {
     "LVMVolumeGroupConfig:": _NO_VOLUMES,
     "KubeCredentialProviderConfig:": _ignored("images are pulled with the credentials of machine.registries"),
     "KubeFlannelCNIConfig:kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
-    "Layer2VIPConfig:": _ignored("no address moves between control planes"),
+    "Layer2VIPConfig:": _USED,
     "LinkAliasConfig:": _ignored("links keep their names"),
     "LinkConfig:": _USED,
     "LinkConfig:up": _ignored("configured links are always up"),

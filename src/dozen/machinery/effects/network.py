@@ -61,6 +61,16 @@ class RemoveAddress(Effect, msgspec.Struct, frozen=True):
         return f"remove address {self.address} from {self.link}"
 
 
+class AnnounceAddress(Effect, msgspec.Struct, frozen=True):
+    """Tell a link's neighbours that this host has an address (a prefix) now: they may remember another one's."""
+
+    link: str
+    address: str
+
+    def __str__(self) -> str:
+        return f"announce address {self.address} on {self.link}"
+
+
 class RouteEntry(Effect, msgspec.Struct, frozen=True):
     """What a route consists of; ``destination`` "" is the default route of ``family`` (2 is IPv4, 10 is IPv6)."""
 

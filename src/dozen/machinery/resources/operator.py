@@ -47,6 +47,26 @@ OPERATOR_SPEC = Kind(
 )
 
 
+class VirtualAddressSpec(Spec):
+    """An address that nodes of the control plane share; its id is the address. ``holder`` is the node that has it."""
+
+    link_name: str = ""
+    held: bool = False
+    holder: str = ""
+
+    WIRE = "1 linkName string, 2 held bool, 3 holder string omit"
+
+
+VIRTUAL_ADDRESS = Kind(
+    "VirtualAddresses.net.dozen",
+    "network",
+    VirtualAddressSpec,
+    "VirtualAddress",
+    aliases=("virtualaddress", "vip"),
+    columns=(("Link", "{.linkName}"), ("Here", "{.held}"), ("Holder", "{.holder}")),
+)
+
+
 class LeasedRoute(Spec):
     """A route that came with a lease; without a gateway the destination is on the link."""
 

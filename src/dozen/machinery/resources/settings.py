@@ -58,10 +58,12 @@ class LinkSettings(Spec):
     dhcp_metric: int = 0
     mtu: int = 0
     ignore: bool = False
+    virtual_addresses: tuple[str, ...] = ()
 
     WIRE = """
         1 name string omit, 2 selector LinkSelector omit, 3 addresses [string] omit, 4 routes [RouteSettings] omit,
-        5 dhcp bool omit, 6 dhcpMetric uint32 omit, 7 mtu uint32 omit, 8 ignore bool omit
+        5 dhcp bool omit, 6 dhcpMetric uint32 omit, 7 mtu uint32 omit, 8 ignore bool omit,
+        9 virtualAddresses [string] omit
     """
 
 
@@ -72,6 +74,15 @@ class HostEntry(Spec):
     names: tuple[str, ...] = ()
 
     WIRE = "1 address string, 2 names [string]"
+
+
+class VirtualAddressSettings(Spec):
+    """An address that the control plane's nodes share, and the link that it goes to."""
+
+    address: str = ""
+    link: str = ""
+
+    WIRE = "1 address string, 2 link string"
 
 
 class NetworkSettings(Spec):
@@ -85,10 +96,12 @@ class NetworkSettings(Spec):
     disable_search_domain: bool = False
     hosts: tuple[HostEntry, ...] = ()
     fallback_hostname: str = ""
+    virtual_addresses: tuple[VirtualAddressSettings, ...] = ()
 
     WIRE = """
         1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
-        5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit
+        5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit,
+        8 virtualAddresses [VirtualAddressSettings] omit
     """
 
 

@@ -59,6 +59,10 @@ def _network(given: Config, platform: settings.NetworkSettings) -> settings.Netw
         hosts=tuple(
             settings.HostEntry(address=address, names=names) for address, names in effective.extra_hosts(given)
         ),
+        virtual_addresses=tuple(
+            settings.VirtualAddressSettings(address=each.name, link=each.link)
+            for each in effective.find_documents(given, "Layer2VIPConfig")
+        ),
     )
 
 
@@ -89,6 +93,7 @@ def _link(interface: Interface) -> settings.LinkSettings:
         dhcp_metric=interface.dhcp_options.route_metric if interface.dhcp_options else 0,
         mtu=interface.mtu,
         ignore=interface.ignore,
+        virtual_addresses=(interface.vip.ip,) if interface.vip else (),
     )
 
 

@@ -136,6 +136,11 @@ class EtcdClient:
             reply = await call.recv()
         return int(types.response.FromString(reply).TTL) if reply is not None else 0
 
+    async def get(self, key: str) -> str:
+        """A key's value; empty when it is not there."""
+        found = (await self.ask("KV/Range", key=key.encode())).kvs
+        return str(found[0].value.decode(errors="replace")) if found else ""
+
     async def create(self, key: str, value: str, lease: int) -> tuple[bool, str]:
         """Put the key unless it is there already. Gives whether it was put, and the value that is there now."""
         missing = {"result": "EQUAL", "target": "VERSION", "key": key.encode(), "version": 0}

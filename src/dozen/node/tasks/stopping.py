@@ -29,7 +29,10 @@ async def cordon_and_drain_node(machine: Machine) -> None:
 
 
 async def hand_over_leadership(machine: Machine) -> None:
-    """If etcd's leader is here, make another member the leader now, so that the cluster need not find out by itself."""
+    """Give virtual addresses up, and etcd's leadership to another member: the cluster need not find out by itself then
+    that this machine is gone."""
+    if machine.virtual_addresses is not None:
+        await machine.virtual_addresses.resign()
     if machine.etcd is not None:
         await machine.etcd.prepare_for_ending()
 

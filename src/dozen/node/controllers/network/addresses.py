@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dozen.machinery.addresses import canonical_prefix, family_of
-from dozen.machinery.effects.network import AddAddress, Each, RemoveAddress
+from dozen.machinery.effects.network import AddAddress, AnnounceAddress, Each, RemoveAddress
 from dozen.machinery.plan import Effect, Input, Put, Step, View
 from dozen.machinery.resource import Phase
 from dozen.machinery.resources.enums import flags_of, number_of
 from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.network import ADDRESS_SPEC, ADDRESS_STATUS, AddressSpec
-from dozen.machinery.resources.operator import DHCP_LEASE
+from dozen.machinery.resources.operator import DHCP_LEASE, VIRTUAL_ADDRESS
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 from dozen.node.controllers.network.matching import find_settings
 
 
 class AddressSpecController:
-    """NetworkSettings + DHCPLease + LinkStatus → AddressSpec; the configuration wins over DHCP."""
+    """NetworkSettings + DHCPLease + VirtualAddress + LinkStatus → AddressSpec; the configuration wins over DHCP."""
 
     name = "network-address-specs"
-    inputs = (Input(NETWORK_SETTINGS), Input(DHCP_LEASE), Input(LINK_STATUS))
+    inputs = (Input(NETWORK_SETTINGS), Input(DHCP_LEASE), Input(VIRTUAL_ADDRESS), Input(LINK_STATUS))
     outputs = (ADDRESS_SPEC,)
 
     def plan(self, view: View) -> Iterable[Step]:
-        specs = {f"{spec.link_name}/{spec.address}": spec for spec in (*_leased(view), *_configured(view))}
+        specs = {
+            f"{spec.link_name}/{spec.address}": spec for spec in (*_leased(view), *_elected(view), *_configured(view))
+        }
         for id, spec in specs.items():
             yield Put(ADDRESS_SPEC, id, spec)
 
@@ -48,6 +50,8 @@ class AddressController:
                     effects.append(RemoveAddress(spec.link_name, spec.address))
             elif not there and spec.link_name in links:
                 effects.append(_add(spec))
+                if spec.announce_with_arp:
+                    effects.append(AnnounceAddress(spec.link_name, spec.address))
         if effects:
             yield Each(tuple(effects))
 
@@ -60,6 +64,19 @@ def _leased(view: View) -> Iterator[AddressSpec]:
             priority=lease.spec.route_metric,
             layer="operator",
         )
+
+
+def _elected(view: View) -> Iterator[AddressSpec]:
+    """Virtual addresses that are here now, as single hosts: no network is reached by them."""
+    for virtual in view.list(VIRTUAL_ADDRESS):
+        if virtual.spec.held:
+            yield AddressSpec(
+                address=canonical_prefix(virtual.id),
+                link_name=virtual.spec.link_name,
+                family=family_of(virtual.id),
+                announce_with_arp=True,
+                layer="operator",
+            )
 
 
 def _configured(view: View) -> Iterator[AddressSpec]:
