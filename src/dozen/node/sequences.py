@@ -78,8 +78,9 @@ BOOT = Sequence(
 )
 STOP_PHASES = (
     Phase("drain", (stopping.cordon_and_drain_node,)),
+    Phase("stopPods", (stopping.stop_pods,)),
     Phase("leadership", (stopping.hand_over_leadership,)),
-    Phase("stopAllServices", (stopping.stop_containers, stopping.stop_services)),
+    Phase("stopAllServices", (stopping.stop_all_services,)),
     Phase("stopControllers", (stopping.stop_controllers,)),
     Phase("killProcesses", (stopping.kill_processes,)),
     Phase("unmount", (stopping.unmount_all,)),

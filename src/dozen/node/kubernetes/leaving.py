@@ -1,4 +1,4 @@
-"""What a node does for its pods before it goes down on purpose: it takes no new ones, and sends its own elsewhere.
+"""What a node asks of its cluster before it goes down on purpose: no new pods, and its own elsewhere.
 
 Only where there is an elsewhere: on a cluster's only node an eviction is nothing but an outage that begins earlier.
 Whatever goes wrong is told and does not hold up the end; a forced end does not try.
@@ -28,22 +28,58 @@ log = logging.getLogger("dozen.drain")
 
 async def cordon_and_drain_node(machine: Machine) -> None:
     """The task of the sequences that end a boot."""
-    nodename = machine.store.find(NODENAME, "nodename")
-    if nodename is None or nodename.spec.skip_node_registration or (await machine.ending()).force:
+    if (await machine.ending()).force:
         return
+    name = _name_of_node(machine)
+    client = await _connect(machine, name)
+    if client is None:
+        return
+    async with client:
+        try:
+            await asyncio.wait_for(_leave(client, name), DRAIN_SECONDS + ASK_SECONDS)
+        except (KubernetesError, TimeoutError) as error:
+            log.warning("node=%s is not drained: %s", name, error or "it took too long")
+
+
+async def ask_priorities(machine: Machine) -> dict[str, int]:
+    """Priorities of this node's pods by ``namespace/name``; none when the API does not answer."""
+    name = _name_of_node(machine)
+    client = await _connect(machine, name)
+    if client is None:
+        return {}
+    async with client:
+        try:
+            asking = client.list("v1", "Pod", field_selector=f"spec.nodeName={name}")
+            pods = await asyncio.wait_for(asking, ASK_SECONDS)
+        except (KubernetesError, TimeoutError) as error:
+            log.info("node=%s the order of its pods is guessed: %s", name, error or "the API does not answer")
+            return {}
+    return {name_of_pod(pod): int((pod.get("spec") or {}).get("priority") or 0) for pod in pods}
+
+
+def name_of_pod(pod: Object) -> str:
+    """What a pod is called here and by the runtime."""
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+
+
+def _name_of_node(machine: Machine) -> str:
+    """The node's name in its cluster, empty when it is in none."""
+    nodename = machine.store.find(NODENAME, "nodename")
+    return "" if nodename is None or nodename.spec.skip_node_registration else nodename.spec.nodename
+
+
+async def _connect(machine: Machine, name: str) -> Client | None:
+    """A client of the cluster's API; None when there is no cluster, or no answer soon."""
+    if not name:
+        return None
     api = KubernetesApi(machine.store, log)
     try:
         client = await asyncio.wait_for(api.try_connect(), ASK_SECONDS)
     except TimeoutError:
         client = None
     if client is None:
-        log.info("node=%s is not drained: %s", nodename.spec.nodename, api.last_error or "the API does not answer")
-        return
-    async with client:
-        try:
-            await asyncio.wait_for(_leave(client, nodename.spec.nodename), DRAIN_SECONDS + ASK_SECONDS)
-        except (KubernetesError, TimeoutError) as error:
-            log.warning("node=%s is not drained: %s", nodename.spec.nodename, error or "it took too long")
+        log.info("node=%s asks nobody: %s", name, api.last_error or "the API does not answer")
+    return client
 
 
 async def _leave(client: Client, name: str) -> None:

@@ -330,6 +330,12 @@ class Supervisor:
         await runner.stop()
         runner.start()
 
+    async def end(self, id: str) -> None:
+        """Stop a service for good; one that this machine does not have is fine."""
+        runner = self._runners.get(id)
+        if runner is not None:
+            await runner.stop()
+
     async def restart_if_up(self, id: str) -> None:
         """Stop and start a service that runs; one that does not will see what there is when it starts."""
         runner = self._runners.get(id)

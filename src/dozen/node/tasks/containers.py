@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dozen.linux import sys as linux
-from dozen.machinery.resources import block
+from dozen.machinery.resources import block, cri
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -54,6 +54,12 @@ async def prepare_containers(machine: Machine) -> None:
     try:
         await asyncio.to_thread(prepare, device)
         machine.clear_problem("containers")
+        spec = cri.ImageCacheConfigSpec(
+            status="ready" if device else "disabled",
+            copy_status="ready" if device else "skipped",
+            roots=(str(CACHE),) if device else (),
+        )
+        machine.store.put(cri.IMAGE_CACHE_CONFIG, cri.IMAGE_CACHE, spec, owner="containers")
     except OSError as error:
         machine.report_problem("containers", f"the ground for containers could not be laid: {error}", error=error)
 

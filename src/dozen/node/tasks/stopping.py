@@ -1,4 +1,4 @@
-"""What ends a boot without losing anything: containers, services, mounts, disks, in this order, each within a bound."""
+"""What ends a boot without losing anything: pods, services, mounts, disks, in this order, each within a bound."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from dozen.linux import sys as linux
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
 
+# As kubelet's shutdownGracePeriod and shutdownGracePeriodCriticalPods usually are, seconds.
+ORDINARY_PODS, CRITICAL_PODS = 20.0, 10.0
 CONTAINER_GRACE = 10.0
 PROCESS_GRACE = 5.0
 SYNC_BOUND = 30.0
@@ -28,6 +30,19 @@ async def cordon_and_drain_node(machine: Machine) -> None:
     await leaving.cordon_and_drain_node(machine)
 
 
+async def stop_pods(machine: Machine) -> None:
+    """End pods by their priorities; kubelet before them, since it would start them again."""
+    if not machine.services.get("containerd").ready or (await machine.ending()).force:
+        return
+    from dozen.node import pods
+    from dozen.node.containers import containerd
+    from dozen.node.kubernetes.leaving import ask_priorities
+
+    priorities = await ask_priorities(machine)
+    await machine.services.end("kubelet")
+    await pods.stop_pods(containerd(), priorities, pods.Budget(ORDINARY_PODS, CRITICAL_PODS))
+
+
 async def hand_over_leadership(machine: Machine) -> None:
     """Give virtual addresses up, and etcd's leadership to another member: the cluster need not find out by itself then
     that this machine is gone."""
@@ -38,16 +53,25 @@ async def hand_over_leadership(machine: Machine) -> None:
 
 
 async def stop_containers(machine: Machine) -> None:
-    """Ask the main process of every container to end, then make it."""
+    """Ask the main process of every container that is left to end, then make it."""
     if not machine.services.get("containerd").ready:
         return
     from dozen.node.containers import stop_all
+    from dozen.rpc.status import RpcError
 
-    await asyncio.wait_for(stop_all(CONTAINER_GRACE), CONTAINER_GRACE + 5)
+    try:
+        await asyncio.wait_for(stop_all(CONTAINER_GRACE), CONTAINER_GRACE + 5)
+    except (RpcError, TimeoutError) as error:
+        machine.log.warning("containers are left to be killed: %s", error or "they do not end")
 
 
-async def stop_services(machine: Machine) -> None:
-    """Stop all services but apid: whoever asked for the end may still be watching it."""
+async def stop_all_services(machine: Machine) -> None:
+    """Stop all services but apid: whoever asked for the end may still be watching it.
+
+    The runtime of containers goes last, when nothing is left that it could end.
+    """
+    await machine.services.stop_all(keep=("machined", "apid", "containerd"))
+    await stop_containers(machine)
     await machine.services.stop_all(keep=("machined", "apid"))
 
 
