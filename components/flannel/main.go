@@ -115,9 +115,10 @@ func run(ctx context.Context, stop context.CancelFunc, o options) error {
 		defer running.Done()
 		network.Run(ctx)
 	}()
-	// Returns when the lease is lost or when told to end; without a lease everything ends.
-	err = manager.CompleteLease(ctx, lease, &running)
-	stop()
+	// With Kubernetes as the keeper of subnets a lease has no end: this only tells the Node that its network is there.
+	if err = manager.CompleteLease(ctx, lease, &running); err != nil {
+		stop()
+	}
 	running.Wait()
 	return err
 }

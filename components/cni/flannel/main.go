@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -143,7 +144,12 @@ func readLease(path string) (lease, error) {
 	l := lease{masqueraded: values["FLANNEL_IPMASQ"] == "true"}
 	for _, prefix := range []string{"FLANNEL_", "FLANNEL_IPV6_"} {
 		if subnet := values[prefix+"SUBNET"]; subnet != "" {
-			l.subnets = append(l.subnets, subnet)
+			// flanneld writes the first address of the subnet, host-local wants the subnet itself.
+			parsed, err := netip.ParsePrefix(subnet)
+			if err != nil {
+				return lease{}, fmt.Errorf("%s: %w", path, err)
+			}
+			l.subnets = append(l.subnets, parsed.Masked().String())
 			l.networks = append(l.networks, strings.Split(values[prefix+"NETWORK"], ",")...)
 		}
 	}
