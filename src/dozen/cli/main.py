@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "apply-config": Entry("apply", "apply_config", "Apply a machine configuration"),
+    "cis": Entry("cis", "cis", "Check nodes against the CIS Kubernetes Benchmark"),
     "completion": Entry("completion", "completion", "Print a completion script for bash, zsh or fish"),
     "bootstrap": Entry("bootstrap", "bootstrap", "Begin a cluster's etcd on one of its control planes"),
     "cluster": Entry("cluster", "cluster", "Create, show and destroy clusters on this computer"),
