@@ -96,7 +96,10 @@ SUPPORT: dict[str, Support] = {
     "machine.seccompProfiles": _ignored("pods have RuntimeDefault and profiles of their images"),
     "machine.baseRuntimeSpecOverrides": _ignored("containers get containerd's own specification"),
     "cluster": _USED,
-    "cluster.discovery": _NO_DISCOVERY,
+    "cluster.discovery.enabled": Support(State.USED, "members are the Nodes that Kubernetes lists"),
+    "cluster.discovery.registries.kubernetes": _idle("members are the Nodes that Kubernetes lists"),
+    "cluster.discovery.registries.service.disabled": _idle("there is no discovery service"),
+    "cluster.discovery.registries.service.endpoint": _NO_DISCOVERY,
     "cluster.apiServer.disablePodSecurityPolicy": _idle("Kubernetes has no such policies any more"),
     "cluster.externalCloudProvider": Support(State.USED),
     # Documents.
