@@ -33,6 +33,7 @@ THEMES = (
     "manifests",
     "etcd",
     "controlplane",
+    "cri",
 )
 
 NAMESPACES = {
@@ -47,6 +48,7 @@ NAMESPACES = {
     "k8s": "Kubernetes on this node",
     "controlplane": "The cluster's control plane, as far as this node is part of it",
     "etcd": "etcd on this node",
+    "cri": "The runtime of containers: registries and prepared images",
 }
 
 
