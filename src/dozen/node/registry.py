@@ -42,6 +42,7 @@ def add_third_wave(machine: Machine) -> None:
     from dozen.node.controllers.hardware import hardware_watchers
     from dozen.node.controllers.status import MachineStatusController
     from dozen.node.controllers.time import time_controllers, time_watchers
+    from dozen.node.readiness import MachineStatusReporter
 
     managed = machine.mode != "container"
     if managed:
@@ -50,6 +51,7 @@ def add_third_wave(machine: Machine) -> None:
         _add_containers(machine)
         _add_membership(machine)
     _add(machine, (MachineStatusController(kubernetes=managed), *time_controllers(managed)))
+    _watch(machine, (MachineStatusReporter(machine.store, machine.events),))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _watch(machine, hardware_watchers(managed))
     _add_etcd(machine)

@@ -1,0 +1,40 @@
+"""A machine's readiness as an event: what trackers of a reboot wait for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dozen.machinery.messages import message
+from dozen.machinery.resources import runtime
+from dozen.node.events import Events
+from dozen.node.readiness import MachineStatusReporter, event_of
+from dozen.testing.controllers import Bench
+
+
+def status(stage: str, *unmet: str) -> runtime.MachineStatusSpec:
+    conditions = tuple(runtime.UnmetCondition(name=name, reason="because") for name in unmet)
+    readiness = runtime.MachineReadiness(ready=not unmet, unmet_conditions=conditions)
+    return runtime.MachineStatusSpec(stage=stage, status=readiness)
+
+
+@pytest.mark.parametrize(("stage", "number"), [("booting", 1), ("running", 4), ("rebooting", 5), ("shutting down", 6)])
+def test_a_status_is_an_event_of_the_api(stage: str, number: int) -> None:
+    event = message("machine.MachineStatusEvent")(**event_of(status(stage, "network")))
+    assert event.stage == number
+    assert not event.status.ready
+    assert [(each.name, each.reason) for each in event.status.unmet_conditions] == [("network", "because")]
+
+
+def test_each_change_is_one_event() -> None:
+    async def run() -> list[tuple[int, bool]]:
+        events = Events()
+        async with Bench() as bench:
+            bench.runtime.add_watcher(MachineStatusReporter(bench.store, events))
+            for each in (status("booting", "time"), status("running", "time"), status("running")):
+                bench.put(runtime.MACHINE_STATUS, "machine", each)
+                await bench.settle()
+        return [(event.fields["stage"], event.fields["status"]["ready"]) for event in events.history()]
+
+    assert asyncio.run(run()) == [(1, False), (4, False), (4, True)]
