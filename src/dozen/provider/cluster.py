@@ -316,10 +316,21 @@ class Creation:
                 config = self.options.config
                 step.result("taken as given")
             else:
+                patches = list(self.options.patches)
+                if emulated := member.leads and self.provider.accelerator(self.image.kernel).name == "tcg":
+                    patches.insert(0, layout.EMULATED)
                 config = layout.configure(
-                    self.name, self.plan, member, place, self.secrets, self.options.version, self.options.patches
+                    self.name,
+                    self.plan,
+                    member,
+                    place,
+                    self.secrets,
+                    version=self.options.version,
+                    patches=patches,
                 )
-                step.result("made")
+                step.result(
+                    "made, with the profile `emulated` (longer limits for a slow machine)" if emulated else "made"
+                )
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(kept, config.encode())
         return config

@@ -85,6 +85,19 @@ def host_name(name: str) -> str:
     return name.lower().replace("_", "-").strip("-") or "node"
 
 
+EMULATED = """
+cluster:
+  controllerManager:
+    extraArgs: {leader-elect-lease-duration: 120s, leader-elect-renew-deadline: 100s, node-monitor-grace-period: 180s}
+  scheduler:
+    extraArgs: {leader-elect-lease-duration: 120s, leader-elect-renew-deadline: 100s}
+  etcd:
+    extraArgs: {heartbeat-interval: "1000", election-timeout: "10000"}
+"""
+"""The profile ``emulated``: patience for machines without hardware virtualization, which are some thirty times slower.
+At the usual limits a busy one loses elections that nobody else stands in, and Kubernetes takes its node for dead."""
+
+
 def configure(
     cluster: str,
     plan: Plan,

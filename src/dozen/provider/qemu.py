@@ -69,15 +69,17 @@ class Qemu:
         if (present := self.show(folder)) and present.pid:
             raise ProviderError(f"machine {spec.name} runs already (process {present.pid})", "destroy or stop it first")
         with reported("accelerator", report) as step:
-            chosen = await asyncio.to_thread(
-                accelerator.choose, program, spec.image.kernel, self.cache, self.setting or None
-            )
+            chosen = await asyncio.to_thread(self.accelerator, spec.image.kernel)
             step.result(f"{chosen.name}: {chosen.reason}")
         with reported("machine", report) as step:
             record = await asyncio.to_thread(prepare, spec, folder)
             pid = await asyncio.to_thread(launch, program, spec, record, folder, chosen)
             step.result(f"process {pid}, {spec.cpus} CPUs, {spec.memory_mib} MiB, API on 127.0.0.1:{record.port}")
         return self._machine(record, folder, pid)
+
+    def accelerator(self, kernel: Path) -> accelerator.Accelerator:
+        """What runs a machine's instructions here; found out once, with the kernel given."""
+        return accelerator.choose(shutil.which(PROGRAM) or PROGRAM, kernel, self.cache, self.setting or None)
 
     def show(self, folder: Path) -> Machine | None:
         """The machine in ``folder``, running or not; None when there is none."""

@@ -8,7 +8,7 @@ from dozen.machinery import yaml
 from dozen.machinery.config import load
 from dozen.machinery.config.problems import ConfigError
 from dozen.machinery.config.secrets import new_secrets
-from dozen.provider.layout import Member, Plan, configure, grown, host_name, read_plan, write_plan
+from dozen.provider.layout import EMULATED, Member, Plan, configure, grown, host_name, read_plan, write_plan
 from dozen.provider.network import Place
 
 PLACE = Place("c-worker-1", "10.0.2.16", 41000, 41001, 41002)
@@ -89,3 +89,9 @@ def test_patches_are_laid_over_in_order_and_the_result_is_checked() -> None:
     assert made["machine"]["sysctls"] == {"a.b": "2"}
     with pytest.raises(ConfigError, match="gadget"):
         configure("c", Plan((LEADER,)), LEADER, PLACE, SECRETS, patches=["machine: {type: gadget}"])
+
+
+def test_the_profile_of_emulated_machines_is_a_patch_that_fits_a_control_plane() -> None:
+    made = yaml.load(configure("c", Plan((LEADER,)), LEADER, PLACE, SECRETS, patches=[EMULATED]))
+    assert made["cluster"]["etcd"]["extraArgs"]["election-timeout"] == "10000"
+    assert made["cluster"]["scheduler"]["extraArgs"]["leader-elect-renew-deadline"] == "100s"
