@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from dozen.compose import toolroot
+from dozen.compose.components import obtain
 from dozen.provider.machines import BootImage
 from dozen.testing.booter import Booter
 from dozen.testing.live import LiveNode
@@ -48,9 +48,8 @@ def archive() -> bytes:
 
 @pytest.fixture(scope="session")
 def agnhost() -> bytes:
-    """What tests run in pods. DOZEN_AGNHOST names the program when it was built elsewhere."""
-    built = Path(os.environ.get("DOZEN_AGNHOST") or "build/agnhost")
-    return make_agnhost(built, toolroot.ensure().path / "usr/bin/busybox")
+    """What tests run in pods."""
+    return make_agnhost(obtain("agnhost"), toolroot.ensure().path / "usr/bin/busybox")
 
 
 @pytest.fixture(scope="session")
