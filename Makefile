@@ -9,7 +9,7 @@ DEV := PYTHONPATH=src build/venv-dev/bin/python
 SOURCES := src tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help image up down test check unit lint fmt bench lock clean
+.PHONY: help image up down test check unit lint fmt bench conformance lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -18,11 +18,11 @@ image: ## compose the image into build/PROFILE
 	@setup/prepare host
 	@PYTHONPATH=src build/venv-host/bin/python -m dozen.compose build --profile "$(PROFILE)" --out "build/$(PROFILE)"
 
-up: ## compose the image, boot a node, wait for its API and show what is in it
+up: ## compose the image, boot a cluster of one node and run a workload in it
 	@setup/prepare host
 	@setup/up "$(NAME)" "$(PROFILE)"
 
-down: ## end that node and remove what it kept
+down: ## end that cluster and remove what it kept
 	@setup/prepare host
 	@build/dozenctl cluster destroy --name "$(NAME)"
 
@@ -46,6 +46,9 @@ fmt: prepare-dev ## format the sources and fix what can be fixed
 
 bench: prepare-dev ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
 	@$(DEV) -m bench $(ARGS)
+
+conformance: prepare-dev ## upstream's conformance tests in a cluster of two (ARGS=--some: those that need no registry)
+	@$(DEV) -m dozen.testing.conformance $(ARGS)
 
 lock: ## pin the newest signed Debian packages, and Python packages by hash (ARGS=--upgrade: the newest of these too)
 	@setup/lock $(ARGS)

@@ -34,6 +34,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     build.add_argument("--out", type=Path, help="output directory (default: build/PROFILE)")
     commands.add_parser("lock", help="pin the newest signed packages in recipes/lock.json")
     commands.add_parser("toolroot", help="prepare the build tools; prints their directory")
+    component = commands.add_parser("component", help="build one of the programs of container images; prints its path")
+    component.add_argument("name")
     check = commands.add_parser("check-reproducible", help="build twice in different surroundings and compare")
     check.add_argument("--profile", choices=("dev", "release"), default="release")
     return parser.parse_args(argv)
@@ -78,13 +80,26 @@ def run_toolroot(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def run_component(arguments: argparse.Namespace, console: Console) -> int:
+    from dozen.compose.components import obtain
+
+    sys.stdout.write(f"{obtain(arguments.name, console)}\n")
+    return 0
+
+
 def run_check(arguments: argparse.Namespace, console: Console) -> int:
     from dozen.compose.reproducible import check_reproducible
 
     return 0 if check_reproducible(arguments.profile, console) else 1
 
 
-COMMANDS = {"build": run_build, "lock": run_lock, "toolroot": run_toolroot, "check-reproducible": run_check}
+COMMANDS = {
+    "build": run_build,
+    "lock": run_lock,
+    "toolroot": run_toolroot,
+    "component": run_component,
+    "check-reproducible": run_check,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
