@@ -38,6 +38,8 @@ def main(name: str, argv: list[str]) -> int:
 
         return asyncio.run(apid.run())
     if name == "trustd":
+        import asyncio
+
         from dozen.node import trustd
 
         return asyncio.run(trustd.run())
