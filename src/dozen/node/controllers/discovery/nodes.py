@@ -32,16 +32,20 @@ class NodesWatcher:
         self._store = store
 
     async def run(self, publish: Publisher) -> None:
-        active = await self._store.wait_for(config.MACHINE_CONFIG, config.ACTIVE)
-        given = parse(active.spec.text)
-        discovery = given.cluster.discovery if given.cluster else None
-        if not self._api.is_control_plane or (discovery is not None and discovery.enabled is False):
-            return
+        # The first configuration may come late, and may be changed until it asks for this.
+        await self._store.wait_for(config.MACHINE_CONFIG, config.ACTIVE, lambda active: _asks(active.spec.text))
         own = (await self._store.wait_for(NODENAME, "nodename", lambda it: bool(it.spec.nodename))).spec.nodename
         with retrying():
             async with await self._api.connect() as client:
                 async for nodes in client.follow("v1", "Node"):
                     publish.replace(cluster.AFFILIATE, affiliates(nodes, own))
+
+
+def _asks(text: str) -> bool:
+    """Whether a configuration is a control plane's that wants to know the other members."""
+    given = parse(text)
+    discovery = given.cluster.discovery if given.cluster else None
+    return given.machine_type == "controlplane" and not (discovery is not None and discovery.enabled is False)
 
 
 def affiliates(nodes: Mapping[str, Object], own: str) -> dict[str, cluster.AffiliateSpec]:
