@@ -91,11 +91,17 @@ class KubernetesApi:
         try:
             await client.text("/readyz")
         except KubernetesError as error:
-            self.last_error = str(error)
+            self.last_error = what_is_missing(str(error))
             client.close()
             return None
         self._ready_at, self.last_error = time.monotonic(), ""
         return client
+
+
+def what_is_missing(text: str) -> str:
+    """The parts that an API server's answer about its readiness names as missing, on one line; else the text."""
+    missing = [line[3:].partition(" ")[0] for line in text.splitlines() if line.startswith("[-]")]
+    return f"the API server is not ready: it waits for {', '.join(missing)}" if missing else text
 
 
 @contextmanager
