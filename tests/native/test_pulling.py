@@ -14,7 +14,7 @@ import pytest
 from dozen.machinery import pki
 from dozen.machinery.config.generating import generate
 from dozen.machinery.effects.files import WriteFile
-from dozen.machinery.registries import CREDENTIALS
+from dozen.machinery.registries import render_credentials
 from dozen.machinery.resources import config, cri
 from dozen.node.containers import CRI_NAMESPACE, Containerd
 from dozen.node.controllers.containers.registries import RegistriesController, RegistryFilesController
@@ -52,7 +52,7 @@ def configure(runtime: NativeRuntime, registries: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file.content)
     base = Path(__file__).parents[2] / "recipes/containerd/config.toml"
-    credentials = "".join(file.content for file in written if file.path == CREDENTIALS)
+    credentials = render_credentials(said.spec)  # type: ignore[union-attr]
     (runtime.etc / "containerd").mkdir(exist_ok=True)
     (runtime.etc / "containerd/config.toml").write_text(base.read_text() + credentials)
     runtime.start()

@@ -25,7 +25,6 @@ from dozen.machinery.resources.cri import (
 FOLDER = "/system/etc/containerd"
 HOSTS = f"{FOLDER}/registries"
 TLS = f"{FOLDER}/registry-tls"
-CREDENTIALS = f"{FOLDER}/credentials.toml"
 # What containerd looks at for a registry that has no folder of its own, and the configuration's word for that.
 DEFAULT_FOLDER, EVERY = "_default", "*"
 HOSTS_OF = {"docker.io": "registry-1.docker.io"}

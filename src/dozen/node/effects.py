@@ -34,7 +34,7 @@ async def run(machine: Machine, effect: object) -> None:
 
         await block.run(effect, machine.run_program)  # type: ignore[arg-type]
     elif theme == "services":
-        await machine.services.restart_if_up(effect.id)  # type: ignore[attr-defined]
+        await machine.services.refresh(effect.id)  # type: ignore[attr-defined]
     elif theme == "mount":
         from dozen.linux import mounts
 

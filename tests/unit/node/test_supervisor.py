@@ -243,3 +243,25 @@ def test_a_container_s_program_is_awaited_and_followed(monkeypatch: pytest.Monke
         assert not any("Ended unasked" in event.message for event in runner.events)
 
     run((Service(id="etcd", program=lambda machine: wanted[0]),), scenario)
+
+
+def test_only_what_runs_on_something_old_is_started_again() -> None:
+    current = {"a": True, "b": False}
+
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        await supervisor.refresh("a")
+        assert machine.started == []
+        supervisor.start_all("a", "b")
+        await until(lambda: supervisor.get("a").ready and supervisor.get("b").ready)
+        await supervisor.refresh("a")
+        await supervisor.refresh("b")
+        await supervisor.refresh("nobody")
+        await until(lambda: supervisor.get("b").ready)
+        assert machine.started == ["/bin/a", "/bin/b", "/bin/b"]
+        await supervisor.end("b")
+        assert not supervisor.get("b").ready
+
+    def is_current(id: str) -> Callable[[Any], bool]:
+        return lambda _: current[id]
+
+    run((service("a", is_current=is_current("a")), service("b", is_current=is_current("b"))), scenario)

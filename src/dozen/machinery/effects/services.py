@@ -7,11 +7,11 @@ import msgspec
 from dozen.machinery.plan import Effect
 
 
-class RestartService(Effect, msgspec.Struct, frozen=True):
-    """Stop a service and start it again, for it to read what has been written; one that is not up reads it anyway."""
+class RefreshService(Effect, msgspec.Struct, frozen=True):
+    """Start a service again if it runs on something older than what there is; one that is not up reads that anyway."""
 
     id: str
     reason: str
 
     def __str__(self) -> str:
-        return f"restart {self.id}: {self.reason}"
+        return f"refresh {self.id}: {self.reason}"

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from dozen.node.process import Confinement
+from dozen.node.services.containerd import CONTAINERD
 from dozen.node.services.definition import Condition, Health, Service
 from dozen.node.services.etcd import ETCD
 from dozen.node.services.kubelet import KUBELET
@@ -18,8 +19,6 @@ APID_UID = 50
 TRUSTD_UID = 51
 TRUSTD_CERTIFICATE = "/system/run/trustd/server.pem"
 DASHBOARD_TTY = "/dev/tty2"
-CONTAINERD_CONFIG = "/system/etc/containerd/config.toml"
-CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 UDEVD_SOCKET = "/run/udev/control"
 
 
@@ -61,31 +60,9 @@ def apid_listens() -> bool:
         return probe.connect_ex(("127.0.0.1", 50000)) == 0
 
 
-async def _containerd_answers(machine: Machine) -> None:
-    from dozen.node.containers import check_health
-
-    await check_health()
-
-
 async def _udevd_listens(machine: Machine) -> None:
     if not os.path.exists(UDEVD_SOCKET):
         raise FileNotFoundError(f"{UDEVD_SOCKET} is missing")
-
-
-def _write_containerd_config(machine: Machine) -> None:
-    """The image's configuration, and behind it the tables with the credentials of registries, if there are any."""
-    from dozen.linux.generated import write_file
-    from dozen.machinery.effects.files import WriteFile
-    from dozen.machinery.registries import CREDENTIALS
-
-    with open("/etc/containerd/config.toml") as stream:
-        text = stream.read()
-    try:
-        with open(CREDENTIALS) as stream:
-            text += stream.read()
-    except FileNotFoundError:
-        pass
-    write_file(WriteFile(CONTAINERD_CONFIG, text, 0o600))
 
 
 MACHINED = Service(id="machined", argv=(), confinement=Confinement())
@@ -108,18 +85,7 @@ CATALOGUE: tuple[Service, ...] = (
         unavailable=_needs_own_kernel,
         health=Health(_udevd_listens),
     ),
-    Service(
-        id="containerd",
-        argv=("/bin/containerd", "--config", CONTAINERD_CONFIG),
-        confinement=Confinement(cgroup="system/runtime", oom=-999, env=(("HOME", "/"),)),
-        conditions=(
-            Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),
-            Condition("images and places for containers", lambda machine: machine.containers_prepared),
-        ),
-        prepare=_write_containerd_config,
-        unavailable=_needs_own_kernel,
-        health=Health(_containerd_answers, first_after=0.5),
-    ),
+    CONTAINERD,
     ETCD,
     KUBELET,
     Service(

@@ -336,10 +336,13 @@ class Supervisor:
         if runner is not None:
             await runner.stop()
 
-    async def restart_if_up(self, id: str) -> None:
-        """Stop and start a service that runs; one that does not will see what there is when it starts."""
+    async def refresh(self, id: str) -> None:
+        """Stop and start a service that runs on something old; one that does not run will see what there is."""
         runner = self._runners.get(id)
-        if runner is not None and runner.state is State.RUNNING:
+        if runner is None or runner.state is not State.RUNNING:
+            return
+        is_current = runner.service.is_current
+        if is_current is None or not is_current(self._machine):
             await runner.stop()
             runner.start()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dozen.machinery.effects.files import RemoveFile, WriteFile
-from dozen.machinery.effects.services import RestartService
+from dozen.machinery.effects.services import RefreshService
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, cri
 from dozen.machinery.resources.secrets import PemPair
@@ -30,7 +30,7 @@ class RegistriesController:
 
     def plan(self, view: View) -> Iterable[Step]:
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-        said = _read(parse(active.spec.text)) if active is not None else cri.RegistriesConfigSpec()
+        said = read_registries(parse(active.spec.text)) if active is not None else cri.RegistriesConfigSpec()
         yield Put(cri.REGISTRIES_CONFIG, cri.REGISTRIES, said)
 
 
@@ -50,6 +50,7 @@ class RegistryFilesController:
         before = view.get(cri.WRITTEN_FILES, cri.REGISTRIES)
         old = before.spec.paths if before is not None else ()
         files = registries.render_registries(said.spec)
+        # containerd is given them when it starts (`dozen.node.services.containerd`).
         credentials = registries.render_credentials(said.spec)
         digest = hashlib.sha256(credentials.encode()).hexdigest() if credentials else ""
         wanted = [file.path for file in files]
@@ -60,12 +61,12 @@ class RegistryFilesController:
             if path not in wanted:
                 yield RemoveFile(path)
         if digest != (before.spec.credentials if before is not None else ""):
-            yield WriteFile(registries.CREDENTIALS, credentials, registries.SECRET)
-            yield RestartService("containerd", "credentials of registries changed")
+            yield RefreshService("containerd", "credentials of registries changed")
         yield Put(cri.WRITTEN_FILES, cri.REGISTRIES, cri.WrittenFilesSpec(paths=tuple(wanted), credentials=digest))
 
 
-def _read(given: Config) -> cri.RegistriesConfigSpec:
+def read_registries(given: Config) -> cri.RegistriesConfigSpec:
+    """What a configuration says of registries, in the words of the wire."""
     from dozen.machinery.config.registries import registries
 
     said = registries(given)

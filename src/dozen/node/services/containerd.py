@@ -1,0 +1,68 @@
+"""containerd as a service: the image's configuration for it, with the credentials of registries behind that.
+
+Everything else about registries is read at each pull (`dozen.machinery.registries`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dozen.node.process import Confinement
+from dozen.node.services.definition import Condition, Health, Service
+
+if TYPE_CHECKING:
+    from dozen.node.machine import Machine
+
+SOURCE = Path("/etc/containerd/config.toml")
+CONFIG = Path("/system/etc/containerd/config.toml")
+
+
+def compose_config(machine: Machine) -> str:
+    """What containerd is to read. The machine's configuration is asked itself: there may be no resources of it yet."""
+    text = SOURCE.read_text()
+    if machine.config is not None:
+        from dozen.machinery.config.registries import registries
+
+        if registries(machine.config).credentials:
+            from dozen.machinery.registries import render_credentials
+            from dozen.node.controllers.containers.registries import read_registries
+
+            text += render_credentials(read_registries(machine.config))
+    return text
+
+
+def _write_config(machine: Machine) -> None:
+    from dozen.linux.generated import write_file
+    from dozen.machinery.effects.files import WriteFile
+
+    write_file(WriteFile(str(CONFIG), compose_config(machine), 0o600))
+
+
+def _is_current(machine: Machine) -> bool:
+    return CONFIG.exists() and CONFIG.read_text() == compose_config(machine)
+
+
+def _reason_against(machine: Machine) -> str | None:
+    return "needs a kernel of its own; this machine is a container" if machine.mode == "container" else None
+
+
+async def _answers(machine: Machine) -> None:
+    from dozen.node.containers import check_health
+
+    await check_health()
+
+
+CONTAINERD = Service(
+    id="containerd",
+    argv=("/bin/containerd", "--config", str(CONFIG)),
+    confinement=Confinement(cgroup="system/runtime", oom=-999, env=(("HOME", "/"),)),
+    conditions=(
+        Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),
+        Condition("images and places for containers", lambda machine: machine.containers_prepared),
+    ),
+    prepare=_write_config,
+    is_current=_is_current,
+    unavailable=_reason_against,
+    health=Health(_answers, first_after=0.5),
+)

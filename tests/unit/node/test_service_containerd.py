@@ -1,0 +1,56 @@
+"""What containerd is told when it starts."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dozen.machinery.config import load
+from dozen.machinery.config.generating import generate
+from dozen.node.services import containerd
+
+RECIPE = Path(__file__).parents[3] / "recipes/containerd/config.toml"
+AUTH = """---
+apiVersion: v1alpha1
+kind: RegistryAuthConfig
+name: registry.test:5000
+username: ann
+password: secret
+"""
+
+
+@pytest.fixture(autouse=True)
+def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(containerd, "SOURCE", RECIPE)
+    monkeypatch.setattr(containerd, "CONFIG", tmp_path / "containerd/config.toml")
+
+
+def machine(text: str = "") -> Any:
+    return SimpleNamespace(config=load(text) if text else None)
+
+
+def test_credentials_are_behind_the_images_own_configuration() -> None:
+    text = generate("c", "https://127.0.0.1:6443").worker
+    assert containerd.compose_config(machine()) == RECIPE.read_text()
+    assert containerd.compose_config(machine(text)) == RECIPE.read_text()
+    told = tomllib.loads(containerd.compose_config(machine(text + AUTH)))
+    registry = told["plugins"]["io.containerd.grpc.v1.cri"]["registry"]
+    assert registry["configs"] == {"registry.test:5000": {"auth": {"username": "ann", "password": "secret"}}}
+    assert registry["config_path"]
+
+
+def test_it_is_known_whether_they_have_been_read() -> None:
+    before, after = machine(), machine(generate("c", "https://127.0.0.1:6443").worker + AUTH)
+    assert containerd.CONTAINERD.prepare
+    assert containerd.CONTAINERD.is_current
+    assert not containerd.CONTAINERD.is_current(before)
+    containerd.CONTAINERD.prepare(before)
+    assert containerd.CONTAINERD.is_current(before)
+    assert not containerd.CONTAINERD.is_current(after)
+    containerd.CONTAINERD.prepare(after)
+    assert containerd.CONTAINERD.is_current(after)
+    assert containerd.CONFIG.stat().st_mode & 0o777 == 0o600
