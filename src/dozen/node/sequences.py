@@ -68,12 +68,13 @@ BOOT = Sequence(
                 running.start_services,
                 running.serve_trust_socket,
                 running.start_other_controllers,
+                running.follow_configuration,
                 running.wait_for_runtime,
             ),
         ),
         Phase("devices", (running.start_device_services, running.coldplug)),
         Phase("ephemeral", (running.wait_for_ephemeral,)),
-        Phase("startEverything", (running.start_last_services, running.follow_configuration)),
+        Phase("startEverything", (running.start_last_services, running.report_ignored_settings)),
     ),
 )
 STOP_PHASES = (

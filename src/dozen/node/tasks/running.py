@@ -194,4 +194,8 @@ async def follow_configuration(machine: Machine) -> None:
 
     machine.keep(asyncio.create_task(machine.configuration.follow_state(), name="configuration-state"))
     machine.keep(asyncio.create_task(look_further(machine), name="configuration-sources"))
+
+
+async def report_ignored_settings(machine: Machine) -> None:
+    """Say which settings have no effect, once nothing more urgent is left to be done."""
     machine.configuration.report_ignored()
