@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dozen.compose import components
 from dozen.machinery import talosconfig
 from dozen.machinery.config.generating import Bundle, generate
 from dozen.machinery.pki import Keypair
@@ -19,6 +21,21 @@ from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
 
 START_SECONDS = 60
+PROGRAMS = {
+    "etcd": ("etcd", "etcdctl", "etcdutl"),
+    "kube": ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+}
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the programs of a cluster under the names that they go by, built if need be."""
+    folder = tmp_path_factory.mktemp("programs")
+    for program, names in PROGRAMS.items():
+        built = components.obtain(program)
+        for name in names:
+            (folder / name).symlink_to(built)
+    return folder
 
 
 @pytest.fixture(scope="session")

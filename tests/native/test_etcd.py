@@ -12,11 +12,7 @@ import pytest
 from dozen.machinery import pki
 from dozen.machinery.resources import etcd
 from dozen.rpc.status import Code, RpcError
-from dozen.testing.etcd import BINARIES, LoopbackMember
-
-pytestmark = pytest.mark.skipif(
-    not (BINARIES / "etcd").exists(), reason="needs the etcd program: set DOZEN_COMPONENTS to its folder"
-)
+from dozen.testing.etcd import LoopbackMember
 
 Scenario = Callable[["Members"], Awaitable[None]]
 
@@ -24,15 +20,15 @@ Scenario = Callable[["Members"], Awaitable[None]]
 class Members:
     """Members of one cluster; each looks for the others."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.ca = folder, pki.new_ca()
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder, self.programs, self.ca = folder, programs, pki.new_ca()
         base = f"127.{100 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
         self.addresses = [f"{base}.{number}" for number in (11, 12, 13)]
         self.started: list[LoopbackMember] = []
 
     def start(self, number: int, generation: int = 0) -> LoopbackMember:
         folder = self.folder / f"{number}.{generation}"
-        member = LoopbackMember(f"cp-{number}", self.addresses[number], folder, self.ca, self.addresses)
+        member = LoopbackMember(f"cp-{number}", self.addresses[number], folder, self.ca, self.addresses, self.programs)
         self.started.append(member)
         return member
 
@@ -71,12 +67,12 @@ async def until(ask: Callable[[], Awaitable[object]], seconds: float = 30.0) -> 
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[[Scenario], None]:
+def run(tmp_path: Path, programs: Path) -> Callable[[Scenario], None]:
     """Play a scenario; what the members printed is part of a failure."""
 
     def play(scenario: Scenario) -> None:
         async def whole() -> None:
-            members = Members(tmp_path)
+            members = Members(tmp_path, programs)
             try:
                 await scenario(members)
             except BaseException as error:

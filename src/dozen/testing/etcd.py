@@ -23,15 +23,18 @@ from dozen.node.etcd.local import EtcdClients
 from dozen.node.etcd.member import EtcdMember, Ground
 from dozen.rpc.status import Code, RpcError
 
-BINARIES = Path(os.environ.get("DOZEN_COMPONENTS", "/usr/local/bin"))
 OWNER = "test"
 
 
 class LoopbackMember:
-    """One node's part in etcd. ``peers`` are the addresses where it looks for others."""
+    """One node's part in etcd. ``peers`` are the addresses where it looks for others, ``programs`` is the folder that
+    etcd is in.
+    """
 
-    def __init__(self, name: str, address: str, folder: Path, ca: pki.Keypair, peers: list[str]) -> None:
-        self.name, self.address, self.folder = name, address, folder
+    def __init__(
+        self, name: str, address: str, folder: Path, ca: pki.Keypair, peers: list[str], programs: Path
+    ) -> None:
+        self.name, self.address, self.folder, self._programs = name, address, folder, programs
         folder.mkdir(parents=True)
         self.places = Places(str(folder / "data"), str(folder / "secrets"), str(folder / "snapshot"))
         self.store = Store()
@@ -97,7 +100,9 @@ class LoopbackMember:
         launch = self.store.get(etcd.ETCD_LAUNCH, etcd.ID).spec
         arguments = render_arguments(self.store.get(etcd.ETCD_SPEC, etcd.ID).spec, launch, self.places)
         with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(BINARIES / "etcd", *arguments, stdout=log, stderr=log)
+            self.process = await asyncio.create_subprocess_exec(
+                self._programs / "etcd", *arguments, stdout=log, stderr=log
+            )
 
     async def stop(self, *, kill: bool = False) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -106,7 +111,7 @@ class LoopbackMember:
 
     async def _restore(self, image: str, arguments: tuple[str, ...]) -> None:
         process = await asyncio.create_subprocess_exec(
-            BINARIES / "etcdutl", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            self._programs / "etcdutl", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         printed, _ = await process.communicate()
         if process.returncode:

@@ -1,8 +1,7 @@
-"""A real API server of this computer, shared by the tests here. DOZEN_KUBERNETES names the folder of its programs."""
+"""A real API server of this computer, shared by the tests here."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +11,8 @@ from dozen.testing.apiserver import ApiServer
 from dozen.testing.portal import Portal
 
 
-def find_programs() -> Path | None:
-    """Where etcd and kube-apiserver are, or None when nobody has built them."""
-    folder = os.environ.get("DOZEN_KUBERNETES")
-    return Path(folder) if folder and (Path(folder) / "kube-apiserver").exists() else None
-
-
 @pytest.fixture(scope="session")
-def apiserver(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    programs = find_programs()
-    if programs is None:
-        pytest.skip("DOZEN_KUBERNETES does not name a folder with etcd and kube-apiserver")
+def apiserver(portal: Portal, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     server = ApiServer(programs, tmp_path_factory.mktemp("apiserver"))
     try:
         portal.run(server.start(), 120)
