@@ -101,14 +101,8 @@ def parse(text: str, source: str = "secrets") -> Secrets:
     except yaml.YamlError as error:
         raise SecretsError(str(error)) from None
 
-    def look(*path: str) -> str:
-        value: Any = data
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
-        return value if isinstance(value, str) else ""
-
     def find(*path: str) -> str:
-        value = look(*path)
+        value = _look(data, *path)
         if not value:
             raise SecretsError(f"{source}: {'.'.join(path)} is missing")
         return value
@@ -128,14 +122,21 @@ def parse(text: str, source: str = "secrets") -> Secrets:
         cluster_secret=find("cluster", "secret"),
         machine_token=find("trustdinfo", "token"),
         bootstrap_token=find("secrets", "bootstraptoken"),
-        secretbox_secret=look("secrets", "secretboxencryptionsecret"),
-        aescbc_secret=look("secrets", "aescbcencryptionsecret"),
+        secretbox_secret=_look(data, "secrets", "secretboxencryptionsecret"),
+        aescbc_secret=_look(data, "secrets", "aescbcencryptionsecret"),
         os=pair("os"),
         kubernetes=pair("k8s"),
         aggregator=pair("k8saggregator"),
         etcd=pair("etcd"),
         service_account=pem("certs", "k8sserviceaccount", "key"),
     )
+
+
+def _look(value: Any, *path: str) -> str:
+    """A text in nested mappings, "" when it is not there."""
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def from_config(config: Config) -> Secrets:
