@@ -39,12 +39,26 @@ def test_unknown_log(ask: Ask) -> None:
     assert error.value.code is Code.NOT_FOUND
 
 
-def test_kubelet_is_a_service_and_pods_are_not_there(ask: Ask, machine: FakeMachine) -> None:
+def test_kubelet_is_a_service_and_containers_of_pods_have_their_own_files(ask: Ask, machine: FakeMachine) -> None:
     machine.logs.open("kubelet").write(b"k\n")
     assert text(ask(LOGS, namespace="k8s.io", id="kubelet", driver=1, tail_lines=-1)) == b"k\n"
     with pytest.raises(RpcError) as error:
         ask(LOGS, namespace="k8s.io", id="ns/pod:c", driver=1)
-    assert error.value.code is Code.UNIMPLEMENTED
+    assert error.value.code is Code.NOT_FOUND
+    with pytest.raises(RpcError) as error:
+        ask(LOGS, namespace="k8s.io", id="pod", driver=1)
+    assert error.value.code is Code.INVALID_ARGUMENT
+
+
+def test_a_container_s_log_is_sent_as_it_was_written(ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dozen.linux import podlogs
+
+    folder = tmp_path / "ns_pod_1" / "c"
+    folder.mkdir(parents=True)
+    (folder / "0.log").write_text("t stdout F one\nt stdout F two\n")
+    monkeypatch.setattr(podlogs.find_log, "__defaults__", (str(tmp_path),))
+    answer = ask(LOGS, namespace="k8s.io", id="ns/pod:c", driver=1, tail_lines=1)
+    assert text(answer) == b"t stdout F two\n"
 
 
 def test_logs_containers(ask: Ask, machine: FakeMachine) -> None:

@@ -54,6 +54,10 @@ def test_a_worker_runs_a_kubelet_and_no_pods_of_the_control_plane() -> None:
             assert MakeDirectory("/system/etc/kubernetes/manifests", 0o700) in bench.effects
             assert pods(bench) == []
             assert bench.store.list(controlplane.API_SERVER_CONFIG) == ()
+            assert bench.store.find(kubernetes.KUBELET_STATUS, "kubelet") is None
+            bench.put(runtime.SERVICE, "kubelet", runtime.ServiceSpec(running=True))
+            await bench.settle()
+            assert bench.store.get(kubernetes.KUBELET_STATUS, "kubelet").spec.image == spec.image
 
     asyncio.run(run())
 

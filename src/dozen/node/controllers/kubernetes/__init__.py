@@ -12,10 +12,20 @@ if TYPE_CHECKING:
 def kubernetes_controllers() -> Iterator[Controller]:
     """Everything that plans."""
     from dozen.node.controllers.kubernetes.configs import ControlPlaneConfigController, ControlPlaneFilesController
-    from dozen.node.controllers.kubernetes.kubelet import KubeletController, KubeletFilesController
+    from dozen.node.controllers.kubernetes.kubelet import (
+        KubeletController,
+        KubeletFilesController,
+        KubeletStatusController,
+    )
     from dozen.node.controllers.kubernetes.naming import NodeIPController, NodenameController
     from dozen.node.controllers.kubernetes.static_pods import StaticPodController, StaticPodFilesController
 
-    yield from (NodenameController(), NodeIPController(), KubeletController(), KubeletFilesController())
+    yield from (
+        NodenameController(),
+        NodeIPController(),
+        KubeletController(),
+        KubeletFilesController(),
+        KubeletStatusController(),
+    )
     yield from (ControlPlaneConfigController(), ControlPlaneFilesController())
     yield from (StaticPodController(), StaticPodFilesController())

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dozen.machinery.effects.files import MakeDirectory, WriteFile
 from dozen.machinery.kubernetes import kubelet, paths
 from dozen.machinery.plan import Input, Put, Shared, Step, View
-from dozen.machinery.resources import config, controlplane, kubernetes
+from dozen.machinery.resources import config, controlplane, kubernetes, runtime
 from dozen.node.controllers.kubernetes.naming import KUBELET, NODENAME, complete
 
 
@@ -82,6 +82,19 @@ class KubeletController:
                 config=kubelet.configuration(asked),
             ),
         )
+
+
+class KubeletStatusController:
+    """KubeletSpec, the service → KubeletStatus: there while a kubelet runs."""
+
+    name = "kubelet-status"
+    inputs = (Input(kubernetes.KUBELET_SPEC, KUBELET), Input(runtime.SERVICE, KUBELET))
+    outputs = (kubernetes.KUBELET_STATUS,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        spec, service = view.get(kubernetes.KUBELET_SPEC, KUBELET), view.get(runtime.SERVICE, KUBELET)
+        if spec is not None and service is not None and service.spec.running:
+            yield Put(kubernetes.KUBELET_STATUS, KUBELET, kubernetes.KubeletStatusSpec(image=spec.spec.image))
 
 
 class KubeletFilesController:
