@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dozen.machinery.config.scalars import host_of
 from dozen.machinery.kubernetes.versions import ETCD_UID
 from dozen.machinery.resources import etcd, secrets
 from dozen.machinery.resources.etcd import EtcdLaunchSpec, EtcdSpec
@@ -281,25 +282,43 @@ class EtcdMember:
             )
         if status.leader == own:
             await self.clients.local.move_leader(others[0].ID)
-        await self._remove(own)
+        await self._remove(own, others)
         await self._ground.stop_service()
         await asyncio.to_thread(_empty, self._ground.places.data)
         # Said last: as long as there is data, there is a member to be started.
         self._left = True
         self._changed.set()
 
-    async def _remove(self, own: int) -> None:
-        """Have the others forget this member. For some seconds after a change of members they refuse the next one."""
+    async def _remove(self, own: int, others: list[Any]) -> None:
+        """Have another member take this one out: whoever is taken out stops answering at once.
+
+        For some seconds after a change of members etcd refuses the next one.
+        """
         deadline = asyncio.get_running_loop().time() + LEAVE_PATIENCE
+        addresses = [host_of(url) for other in others for url in other.clientURLs]
         while True:
             try:
-                await self.clients.local.remove_member(own)
+                await self._ask_to_remove(own, addresses)
             except RpcError as error:
                 if error.code is not Code.UNAVAILABLE or asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(PROMOTE_PAUSE)
             else:
                 return
+
+    async def _ask_to_remove(self, own: int, addresses: list[str]) -> None:
+        refusal = RpcError(Code.UNAVAILABLE, "no other member can be reached")
+        for address in addresses:
+            async with self.clients.open(address) as other:
+                try:
+                    await other.remove_member(own)
+                except RpcError as error:
+                    if error.code is Code.NOT_FOUND:
+                        return  # An answer to an earlier question was lost.
+                    refusal = error
+                else:
+                    return
+        raise refusal
 
     async def hand_over(self) -> str:
         """Make another member the leader if this one is; its name, or empty when there was nothing to do."""
