@@ -161,6 +161,15 @@ def test_flags_of_kube_proxy_go_into_its_file_and_unknown_ones_stay_flags() -> N
     assert found["nodePortAddresses"] == ["primary", "10.0.0.0/8"]
 
 
+@pytest.mark.parametrize(("mode", "privileged"), [("nftables", False), ("iptables", True), ("ipvs", True)])
+def test_older_modes_get_the_rights_and_the_lock_that_they_need(mode: str, privileged: bool) -> None:
+    pod = proxy.proxy(changed(proxy_args=(f"--proxy-mode={mode}",)))[-1]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["securityContext"].get("privileged", False) is privileged
+    assert ("/run/xtables.lock" in [mount["mountPath"] for mount in container["volumeMounts"]]) is privileged
+    assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+
+
 def test_kube_proxy_reads_a_file_that_is_what_was_configured() -> None:
     items = {item["kind"]: item for item in proxy.proxy(CONFIG)}
     assert yaml.load(items["ConfigMap"]["data"]["config.conf"])["clusterCIDR"] == "10.244.0.0/16"

@@ -1,5 +1,9 @@
 """Services on every node: kube-proxy, by nftables unless the configuration wants another mode.
 
+The image that this system brings along has what nftables needs and nothing else; who wants iptables or ipvs names an
+image that has their programs. Those modes write kernel parameters and share a lock with others who set rules, so they
+get the rights for that.
+
 kube-proxy ignores most of its flags once it has a configuration file. The machine configuration has always been able to
 set flags (``cluster.proxy.extraArgs``), so those that have a place in the file are put there, and only the others stay
 flags.
@@ -25,6 +29,7 @@ from dozen.machinery.resources.manifests import BootstrapManifestsConfigSpec
 
 NAME = "kube-proxy"
 FOLDER = "/var/lib/kube-proxy"
+LOCK = "/run/xtables.lock"
 LABELS = {"k8s-app": NAME, "tier": "node"}
 SMALL = {"requests": {"cpu": "50m", "memory": "32Mi"}}
 
@@ -62,7 +67,7 @@ def proxy(config: BootstrapManifestsConfigSpec) -> tuple[Object, ...]:
         binding("kube-proxy", "system:node-proxier", account(NAME)),
         system_object("v1", "ServiceAccount", NAME),
         system_object("v1", "ConfigMap", NAME, labels=LABELS, data={"config.conf": text}),
-        _daemon(config, flags, hashlib.sha256(text.encode()).hexdigest()),
+        _daemon(config, flags, hashlib.sha256(text.encode()).hexdigest(), settings["mode"] == "nftables"),
     )
 
 
@@ -119,9 +124,9 @@ def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> Object:
     return found
 
 
-def _daemon(config: BootstrapManifestsConfigSpec, flags: Iterable[str], checksum: str) -> Object:
+def _daemon(config: BootstrapManifestsConfigSpec, flags: Iterable[str], checksum: str, nftables: bool) -> Object:
     said = {"requests": config.proxy_resources.requests, "limits": config.proxy_resources.limits}
-    container = {
+    container: Object = {
         "name": NAME,
         "image": config.proxy_image,
         "command": ["/usr/local/bin/kube-proxy"],
@@ -134,20 +139,24 @@ def _daemon(config: BootstrapManifestsConfigSpec, flags: Iterable[str], checksum
             "timeoutSeconds": 15,
         },
         "resources": resources(said, SMALL),
-        "securityContext": confinement("NET_ADMIN"),
+        "securityContext": confinement("NET_ADMIN") if nftables else {"privileged": True},
         "volumeMounts": [
             {"name": "configuration", "mountPath": FOLDER, "readOnly": True},
             {"name": "kubeconfig", "mountPath": "/etc/kubernetes", "readOnly": True},
             {"name": "modules", "mountPath": "/lib/modules", "readOnly": True},
         ],
     }
+    volumes = [
+        {"name": "configuration", "configMap": {"name": NAME}},
+        {"name": "kubeconfig", "configMap": {"name": "kubeconfig-in-cluster"}},
+        host_path("modules", "/lib/modules", "Directory"),
+    ]
+    if not nftables:
+        container["volumeMounts"].append({"name": "lock", "mountPath": LOCK})
+        volumes.append(host_path("lock", LOCK, "FileOrCreate"))
     pod = {
         "serviceAccountName": NAME,
         "containers": [container],
-        "volumes": [
-            {"name": "configuration", "configMap": {"name": NAME}},
-            {"name": "kubeconfig", "configMap": {"name": "kubeconfig-in-cluster"}},
-            host_path("modules", "/lib/modules", "Directory"),
-        ],
+        "volumes": volumes,
     }
     return daemon_set(NAME, LABELS, {"checksum/config": checksum}, pod)
