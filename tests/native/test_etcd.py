@@ -219,6 +219,30 @@ def test_a_broken_snapshot_leaves_nothing_behind(run: Callable[[Scenario], None]
     run(scenario)
 
 
+def test_the_data_of_another_cluster_is_left_alone_and_spoken_of(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = await members.first()
+        await first.close()
+        again = LoopbackMember(
+            "cp-0", first.address, first.folder, members.ca, members.addresses, members.programs, cluster_id="two"
+        )
+        members.started.append(again)
+
+        async def told() -> bool:
+            return "is of another cluster (id one)" in again.problems.get("etcd", "")
+
+        await until(told, 10)
+        assert again.store.find(etcd.ETCD_LAUNCH, etcd.ID) is None
+        with pytest.raises(RpcError, match="not empty"):
+            await again.member.bootstrap()
+        # With its own configuration back, the node goes on as if nothing had been.
+        again.cluster_id = "one"
+        await again.until_voting()
+        assert again.problems == {}
+
+    run(scenario)
+
+
 def test_upkeep(run: Callable[[Scenario], None]) -> None:
     async def scenario(members: Members) -> None:
         first = await members.first()

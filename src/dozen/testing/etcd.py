@@ -32,19 +32,30 @@ class LoopbackMember:
     """
 
     def __init__(
-        self, name: str, address: str, folder: Path, ca: pki.Keypair, peers: list[str], programs: Path
+        self,
+        name: str,
+        address: str,
+        folder: Path,
+        ca: pki.Keypair,
+        peers: list[str],
+        programs: Path,
+        cluster_id: str = "one",
     ) -> None:
         self.name, self.address, self.folder, self._programs = name, address, folder, programs
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.places = Places(str(folder / "data"), str(folder / "secrets"), str(folder / "snapshot"))
         self.store = Store()
         self.process: asyncio.subprocess.Process | None = None
+        self.cluster_id = cluster_id
+        self.problems: dict[str, str] = {}
         self._put_resources(ca)
         ground = Ground(
             stop_service=self.stop,
             start_service=self._start_later,
             restore=self._restore,
             places=self.places,
+            cluster_id=lambda: self.cluster_id,
+            problems=self,
         )
         self.clients = EtcdClients(self.store, address)
         self.member = EtcdMember(
@@ -62,7 +73,7 @@ class LoopbackMember:
         return find
 
     def _put_resources(self, ca: pki.Keypair) -> None:
-        os.makedirs(self.places.secrets)
+        os.makedirs(self.places.secrets, exist_ok=True)
         pair = issue(ca, self.name, self.address)
         for name in ("server", "peer"):
             Path(self.places.secrets, f"{name}.crt").write_text(pair.crt)
@@ -124,6 +135,12 @@ class LoopbackMember:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         await self.stop(kill=True)
+
+    def report_problem(self, id: str, text: str) -> None:
+        self.problems[id] = text
+
+    def clear_problem(self, id: str) -> None:
+        self.problems.pop(id, None)
 
     # -- What tests ask.
 

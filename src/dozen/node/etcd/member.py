@@ -1,6 +1,6 @@
 """This node's member of etcd, from nothing to leaving: the one place that decides how it comes into being.
 
-There are three ways. A data directory that is there is started, whatever it holds: it is this node's member. The
+There are three ways. A data directory that is there is started, unless it is noted to be another cluster's. The
 Bootstrap call makes a new cluster, or one from a snapshot, and is the only thing that does. Else the node joins: it
 looks for other members (`dozen.node.etcd.peers`), has itself added as a *learner*, which copies the data without having
 a vote, and has itself promoted when it is up to date; so a new member never endangers the majority.
@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dozen.machinery.config.scalars import host_of
 from dozen.machinery.kubernetes.versions import ETCD_UID
 from dozen.machinery.resources import etcd, secrets
 from dozen.machinery.resources.etcd import EtcdLaunchSpec, EtcdSpec
 from dozen.machinery.resources.time import TIME_STATUS
+from dozen.node.etcd import data
 from dozen.node.etcd.arguments import NODE, Places, initial_cluster, peer_urls, render_restore
 from dozen.node.etcd.joining import Join
 from dozen.node.etcd.local import EtcdClients, etcd_clients
@@ -39,9 +39,20 @@ SEARCH_PAUSE = 3.0
 PROMOTE_PAUSE = 1.0
 HAND_OVER_TIMEOUT = 10.0
 LEAVE_PATIENCE = 30.0
+# So many refusals are nothing to speak of: a cluster takes one new member at a time.
+PATIENCE = 10
+# The id of the Diagnostic that says why the member does not start.
+PROBLEM = "etcd"
 
 # Runs etcdutl with these arguments to its end, in etcd's image; RpcError with what it printed.
 Restore = Callable[[str, tuple[str, ...]], Awaitable[None]]
+
+
+class Problems(Protocol):
+    """Who is told what is wrong."""
+
+    def report_problem(self, id: str, text: str) -> None: ...
+    def clear_problem(self, id: str) -> None: ...
 
 
 class Ground:
@@ -56,6 +67,8 @@ class Ground:
         restore: Restore,
         places: Places = NODE,
         uid: int = ETCD_UID,
+        cluster_id: Callable[[], str] = lambda: "",
+        problems: Problems | None = None,
     ) -> None:
         self.var_is_ready = var_is_ready
         self.stop_service = stop_service
@@ -63,6 +76,8 @@ class Ground:
         self.restore = restore
         self.places = places
         self.uid = uid
+        self.cluster_id = cluster_id
+        self.problems = problems
 
 
 class EtcdMember:
@@ -86,6 +101,8 @@ class EtcdMember:
         self.clients = clients or etcd_clients(store)
         self._begun = False
         self._left = False
+        self._refusals = 0
+        self._told = ""
         self._wish: EtcdLaunchSpec | None = None
         self._changed = asyncio.Event()
 
@@ -99,6 +116,8 @@ class EtcdMember:
             self._log.info(
                 "etcd launch state=%s learner=%s cluster=%s", launch.state, launch.learner, launch.initial_cluster
             )
+            await asyncio.to_thread(data.remember_cluster, self._ground.places.data, self._ground.cluster_id())
+            self._tell("")
             publish.put(etcd.ETCD_LAUNCH, etcd.ID, launch)
             self._ground.start_service()
             await self._attend(spec, publish)
@@ -112,18 +131,19 @@ class EtcdMember:
         spec = await self._store.wait_for(etcd.ETCD_SPEC, etcd.ID)
         while not self._ground.var_is_ready():  # noqa: ASYNC110 - a question to the machine, which tells nobody
             await asyncio.sleep(0.2)
-        await asyncio.to_thread(self._make_directory)
+        await asyncio.to_thread(data.make_directory, self._ground.places.data, self._ground.uid)
         return spec.spec
 
-    def _make_directory(self) -> None:
-        data = self._ground.places.data
-        os.makedirs(data, mode=0o700, exist_ok=True)
-        os.chmod(data, 0o700)
-        if os.geteuid() == 0:
-            os.chown(data, self._ground.uid, self._ground.uid)
-
-    def _has_data(self) -> bool:
-        return os.path.isdir(os.path.join(self._ground.places.data, "member"))
+    def _tell(self, text: str) -> None:
+        """What keeps the member from starting; an empty text: nothing any more."""
+        if self._ground.problems is None or text == self._told:
+            return
+        self._told = text
+        if text:
+            self._ground.problems.report_problem(PROBLEM, text)
+        else:
+            self._refusals = 0
+            self._ground.problems.clear_problem(PROBLEM)
 
     async def _decide(self, spec: EtcdSpec) -> EtcdLaunchSpec:
         while True:
@@ -131,9 +151,14 @@ class EtcdMember:
             if self._wish is not None:
                 wish, self._wish = self._wish, None
                 return wish
-            if self._has_data():
-                return alone(spec, "existing")
-            if not self._left:
+            if data.has_member(self._ground.places.data):
+                foreign = data.find_other_cluster(self._ground.places.data, self._ground.cluster_id())
+                if not foreign:
+                    return alone(spec, "existing")
+                step = "wipe it with a reset, or give this node that cluster's configuration"
+                where = f"the data of etcd in {self._ground.places.data}"
+                self._tell(f"{where} is of another cluster (id {foreign}): {step}")
+            elif not self._left:
                 joined = await self._try_to_join(spec)
                 if joined is not None:
                     return joined
@@ -157,6 +182,9 @@ class EtcdMember:
             except RpcError as error:
                 self._begun = False
                 self._log.warning("etcd joining by way of peer=%s failed: %s", peer, error)
+                self._refusals += 1
+                if self._refusals >= PATIENCE:
+                    self._tell(f"this node cannot join etcd by way of {peer}: {error.message}")
                 return None
         finally:
             for future in (searching, called):
@@ -211,7 +239,7 @@ class EtcdMember:
         try:
             async for chunk in chunks:
                 size += len(chunk)
-                await asyncio.to_thread(_write, descriptor, chunk)
+                await asyncio.to_thread(data.write_all, descriptor, chunk)
             if not size:
                 raise RpcError(Code.INVALID_ARGUMENT, "the snapshot is empty")
             await asyncio.to_thread(os.fsync, descriptor)
@@ -234,7 +262,7 @@ class EtcdMember:
         found = self._store.find(etcd.ETCD_SPEC, etcd.ID)
         if found is None or not self._ground.var_is_ready() or self._store.find(etcd.PKI_STATUS, etcd.ID) is None:
             raise RpcError(Code.FAILED_PRECONDITION, f"bootstrap is not available yet: {self._missing()}")
-        if self._begun or self._wish is not None or _holds_anything(self._ground.places.data):
+        if self._begun or self._wish is not None or data.holds_anything(self._ground.places.data):
             raise RpcError(Code.ALREADY_EXISTS, "etcd data directory is not empty")
         wish = alone(found.spec, "new")
         if recover:
@@ -252,13 +280,13 @@ class EtcdMember:
         self._changed.set()
 
     async def _restore(self, spec: EtcdSpec, skip_hash_check: bool) -> None:
-        await asyncio.to_thread(self._make_directory)
+        await asyncio.to_thread(data.make_directory, self._ground.places.data, self._ground.uid)
         places = self._ground.places
         try:
             await self._ground.restore(spec.image, render_restore(spec, places, skip_hash_check=skip_hash_check))
         except BaseException:
             # Half of a data directory would be taken for a member.
-            await asyncio.to_thread(_empty, places.data)
+            await asyncio.to_thread(data.empty, places.data)
             raise
         os.unlink(places.snapshot)
 
@@ -284,7 +312,7 @@ class EtcdMember:
             await self.clients.local.move_leader(others[0].ID)
         await self._remove(own, others)
         await self._ground.stop_service()
-        await asyncio.to_thread(_empty, self._ground.places.data)
+        await asyncio.to_thread(data.empty, self._ground.places.data)
         # Said last: as long as there is data, there is a member to be started.
         self._left = True
         self._changed.set()
@@ -349,25 +377,3 @@ class EtcdMember:
 def alone(spec: EtcdSpec, state: str) -> EtcdLaunchSpec:
     """A launch that names no other member."""
     return EtcdLaunchSpec(initial_cluster=initial_cluster(spec.name, peer_urls(spec)), state=state)
-
-
-def _holds_anything(directory: str) -> bool:
-    try:
-        return bool(os.listdir(directory))
-    except FileNotFoundError:
-        return False
-
-
-def _empty(directory: str) -> None:
-    for name in os.listdir(directory):
-        path = os.path.join(directory, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-
-
-def _write(descriptor: int, data: Any) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

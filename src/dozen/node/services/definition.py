@@ -113,5 +113,7 @@ class Service(NamedTuple):
     stop_grace: float = 10.0
     operations: frozenset[str] = frozenset()
     program: Callable[[Machine], ContainerProgram | None] | None = None
+    # What is waited for while there is nothing to run, for people.
+    awaits: str = "its configuration"
     # Whether what runs has read all that there is to read; without an answer it is taken to have not.
     is_current: Callable[[Machine], bool] | None = None

@@ -59,4 +59,5 @@ ETCD = Service(
     health=Health(_answers, first_after=0.5),
     unavailable=_reason_against,
     stop_grace=30.0,
+    awaits="`bootstrap` on this node, or a member to join",
 )

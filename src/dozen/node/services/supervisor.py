@@ -197,7 +197,7 @@ class ServiceRunner:
         """What to run in a container, as soon as that is known."""
         assert self.service.program is not None
         while (program := self.service.program(self._machine)) is None:
-            text = "Waiting for its configuration"
+            text = f"Waiting for {self.service.awaits}"
             if not self.events or self.events[-1].message != text:
                 self._enter(State.WAITING, text)
             await asyncio.sleep(CONDITION_PERIOD)

@@ -33,11 +33,18 @@ def make_member(machine: Machine) -> EtcdMember:
     async def restore(image: str, arguments: tuple[str, ...]) -> None:
         await run_etcdutl(machine, image, arguments)
 
+    def cluster_id() -> str:
+        from dozen.machinery.config.kubernetes import cluster_id as read
+
+        return read(machine.config) if machine.config is not None else ""
+
     ground = Ground(
         var_is_ready=lambda: machine.var_is_ready,
         stop_service=stop,
         start_service=lambda: machine.services.get("etcd").start(),
         restore=restore,
+        cluster_id=cluster_id,
+        problems=machine,
     )
     return EtcdMember(machine.store, logging.getLogger("dozen.etcd"), ground, Join(peers_of(machine.store)))
 
