@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from dozen.machinery.figures import CALLS, RESOURCES, make_figures
@@ -20,6 +21,11 @@ from dozen.rpc.status import RpcError
 
 TTY = "/dev/tty2"
 PERIOD = 3.0
+# A picture costs a good part of a second of an emulated processor, most of it for looking at every process. So while
+# another terminal is in front, one a minute is drawn, which is there at once when somebody switches to this one.
+UNWATCHED_PERIOD = 60.0
+LOOK_EVERY = 1.0
+ACTIVE = Path("/sys/class/tty/tty0/active")
 LOG_LINES = 50
 NOTE = "Dozen Linux   managed over its API: dozenctl --help"
 _SETUP = "\x1b[2J\x1b[?25l"
@@ -45,7 +51,23 @@ async def run() -> int:
             columns, rows = _size_of(terminal)
             text = "\x1b[H" + "\r\n".join(line + "\x1b[K" for line in draw(figures, columns, rows))
             await asyncio.to_thread(os.write, terminal, text.encode())
-            await asyncio.sleep(PERIOD)
+            await _until_due(now)
+
+
+async def _until_due(drawn: float) -> None:
+    """Until the next picture should be drawn, after the one of the moment ``drawn``."""
+    await asyncio.sleep(PERIOD)
+    # Nothing announces a switch between terminals but this file.
+    while not is_in_front() and time.monotonic() < drawn + UNWATCHED_PERIOD:  # noqa: ASYNC110
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def is_in_front(active: Path = ACTIVE) -> bool:
+    """Whether the terminal is the one that the screen shows; so too where nothing tells."""
+    try:
+        return active.read_text().strip() == Path(TTY).name
+    except OSError:
+        return True
 
 
 def _size_of(terminal: int) -> tuple[int, int]:
