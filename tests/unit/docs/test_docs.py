@@ -13,7 +13,7 @@ from dozen.cli.main import COMMANDS
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)#:]+)\)")
-COMMAND = re.compile(r"dozenctl ([a-z][a-z-]+)")
+COMMAND = re.compile(r"dozenctl ([a-z][a-z0-9-]+)")
 PATH = re.compile(r"`((?:src|launcher|recipes|tests|docs|setup|api|bench)/[A-Za-z0-9_./-]+)`")
 MAKE = re.compile(r"`make ([a-z]+)`|^make ([a-z]+)", re.MULTILINE)
 
