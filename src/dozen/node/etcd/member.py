@@ -288,6 +288,8 @@ class EtcdMember:
             # Half of a data directory would be taken for a member.
             await asyncio.to_thread(data.empty, places.data)
             raise
+        if not data.has_member(places.data):
+            raise RpcError(Code.INTERNAL, "the snapshot was restored to nothing: see `dozenctl logs etcd`")
         os.unlink(places.snapshot)
 
     def _missing(self) -> str:
