@@ -9,7 +9,7 @@ DEV := PYTHONPATH=src build/venv-dev/bin/python
 SOURCES := src tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help image up down test check unit lint fmt bench conformance lock clean
+.PHONY: help image up down test check unit lint fmt bench clusters conformance lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -26,8 +26,11 @@ down: ## end that cluster and remove what it kept
 	@setup/prepare host
 	@build/dozenctl cluster destroy --name "$(NAME)"
 
-test: prepare-dev ## every test there is: unit, native and boot
-	@$(DEV) -m pytest --import-mode=importlib tests/unit tests/native tests/boot
+test: prepare-dev ## unit and native tests, and machines that boot
+	@$(DEV) -m pytest --import-mode=importlib -m "not cluster" tests/unit tests/native tests/boot
+
+clusters: prepare-dev ## tests of whole clusters under QEMU, which take half an hour and more
+	@$(DEV) -m pytest --import-mode=importlib -m cluster tests/boot
 
 check: prepare-dev lint unit ## format, lint, types, import rules and unit tests
 

@@ -19,9 +19,11 @@ from dozen.testing.kubecluster import KubeCluster
 from dozen.testing.live import MACHINE, LiveNode
 from dozen.testing.portal import Portal
 
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+
 NO_KUBELET = "machine: {kubelet: {image: 'localhost/none:v1'}}"
 NAMES = [f"etcd-controlplane-{number}" for number in (1, 2, 3)]
-SMALL: dict[str, Any] = {"control_planes": 3, "cpus": 1, "memory_mib": 1024, "disk_mib": 4096, "kubernetes": False}
+SMALL: dict[str, Any] = {"cpus": 1, "memory_mib": 1024, "disk_mib": 4096, "kubernetes": False}
 CHUNK = 1 << 20
 
 
@@ -31,8 +33,10 @@ def trio(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFact
     environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("clusters"))}
     cluster = KubeCluster(Clusters(environ), "etcd", image.kernel.parent, portal)
     try:
+        # The cluster's endpoint stays the first machine, where the others find etcd while there is no Kubernetes.
         cluster.create(**SMALL, patches=(NO_KUBELET,))
         cluster.first.call("Bootstrap", seconds=60)
+        cluster.create(**SMALL, control_planes=3, patches=(NO_KUBELET,))
         for node in cluster.nodes.values():
             node.until_healthy("etcd", seconds=300)
         yield cluster

@@ -19,6 +19,8 @@ from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
 from dozen.testing.toolbox import Toolbox, import_archive
 
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+
 WORDS = "kept through everything"
 VOLUME = "/var/mnt/dozen-test"
 

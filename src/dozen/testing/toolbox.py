@@ -52,7 +52,7 @@ def make_agnhost(program: Path, busybox: Path) -> bytes:
     )
 
 
-def import_archive(node: LiveNode, archive: bytes, namespace: str, seconds: float = 300.0) -> str:
+def import_archive(node: LiveNode, archive: bytes, namespace: str, seconds: float = 900.0) -> str:
     """Brings an image to a node; ``namespace`` is NS_SYSTEM or NS_CRI. Gives the image's name."""
     request = message("machine.ImageServiceImportRequest")
 
