@@ -19,7 +19,7 @@ from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
 from dozen.testing.toolbox import Toolbox, import_archive
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+pytestmark = pytest.mark.timeout(2400)
 
 WORDS = "kept through everything"
 VOLUME = "/var/mnt/dozen-test"
@@ -115,6 +115,7 @@ def test_configuration_and_a_token_are_files_in_the_pod(cluster: KubeCluster, we
     assert cluster.shell(pod, "cat /var/run/token/token").count(".") == 2
 
 
+@pytest.mark.cluster
 def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node: LiveNode, toolbox: Toolbox) -> None:
     """What storage drivers do: the host's lvm and mkfs.xfs on a disk, a mount below /var that pods then use."""
     cluster.apply(workloads.namespace("storage", "privileged"))
@@ -170,6 +171,7 @@ def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node:
     toolbox.check(f"umount /host{VOLUME}; chroot /host /sbin/lvm vgremove -y kube")
 
 
+@pytest.mark.cluster
 @pytest.mark.parametrize("victim", ["containerd", "kubelet", "etcd"])
 def test_pods_go_on_and_the_node_heals_when_one_is_killed(
     cluster: KubeCluster, node: LiveNode, toolbox: Toolbox, web: str, victim: str
@@ -190,6 +192,7 @@ def count_restarts(pod: dict) -> int:
     return sum(status["restartCount"] for status in pod["status"].get("containerStatuses") or [])
 
 
+@pytest.mark.cluster
 def test_everything_is_back_after_a_reboot(cluster: KubeCluster, node: LiveNode, web: str) -> None:
     cluster.apply(workloads.config_map("before-reboot", words=WORDS))
     node.reboot(seconds=300)
@@ -209,6 +212,7 @@ def pair(cluster: KubeCluster, agnhost: bytes, web: str) -> KubeCluster:
     return cluster
 
 
+@pytest.mark.cluster
 def test_pods_on_two_nodes_talk_and_a_service_balances(pair: KubeCluster) -> None:
     names = {"left": "kube-controlplane-1", "right": "kube-worker-1"}
     for name, host in names.items():
