@@ -23,7 +23,7 @@ from dozen.compose.filesystems import Profile
 from dozen.compose.image import Image, read_image
 from dozen.compose.manifest import decode_manifest
 
-COPIED = ("api", "launcher", "recipes", "src")
+COPIED = ("api", "components", "images", "launcher", "recipes", "requirements", "setup", "src")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,9 @@ def build_in(snapshot: Path, scratch: Path, around: Surroundings, profile: Profi
     copy_checkout(snapshot, project)
     cache = base / "cache"
     cache.mkdir()
-    for name in ("downloads", "replaced"):
+    (cache / "go").mkdir()
+    # What was downloaded is pinned by hash; what was compiled is done again.
+    for name in ("downloads", "replaced", "go/modules"):
         (cache_dir() / name).mkdir(parents=True, exist_ok=True)
         (cache / name).symlink_to(cache_dir() / name)
     environment = {
