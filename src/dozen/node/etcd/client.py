@@ -55,7 +55,13 @@ class EtcdClient:
         """``method`` is ``Service/Method``; ``fields`` are the request's."""
         path = f"/{PACKAGE}.{method}"
         types = method_types(path)
-        return await self._channel.unary(path, types.request(**fields), types.response, timeout=timeout)
+        try:
+            return await self._channel.unary(path, types.request(**fields), types.response, timeout=timeout)
+        except RpcError as error:
+            if error.code is Code.UNAVAILABLE and error.message.startswith("cannot connect"):
+                # In words for whoever asked the node for something: it is not the node that cannot be reached.
+                raise RpcError(error.code, f"etcd does not answer ({error.message}): see `service etcd`") from None
+            raise
 
     # Members.
 
