@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from dozen.machinery.messages import message
-from dozen.node.containers import Containerd, explain, method_path
+from dozen.node.containers import CRI_NAMESPACE, Containerd, explain, method_path
 from dozen.node.ocispec import ImageConfig, chain_ids, parse_image_config
 from dozen.rpc.status import Code, RpcError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _CHUNK = 32 * 1024
 _UNPACK_TIMEOUT = 1800.0
 IMPORTED = "localhost/imported"
+# How containerd's side of the kubelet marks the images that it looks after.
+MANAGED = "io.cri-containerd.image"
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -75,7 +77,18 @@ async def import_archive(node: Containerd, chunks: AsyncIterator[bytes]) -> list
             await asyncio.gather(transfer, sending, reading, return_exceptions=True)
     if not saved:
         raise RpcError(Code.INVALID_ARGUMENT, "the archive holds no image")
+    if node.namespace == CRI_NAMESPACE:
+        await announce(node, saved)
     return saved
+
+
+async def announce(node: Containerd, names: list[str]) -> None:
+    """Make the kubelet's side of containerd see images: it follows events, and a transfer causes none."""
+    for name in names:
+        # Whole, although one label is all that changes: containerd 1.7 ends when the target is left out.
+        image = (await node.ask("images", "Get", name=name)).image
+        image.labels[MANAGED] = "managed"
+        await node.ask("images", "Update", image=image, update_mask={"paths": [f"labels.{MANAGED}"]})
 
 
 async def finish_transfer(transfer: asyncio.Future[Any], sending: asyncio.Future[None]) -> None:
