@@ -28,6 +28,7 @@ SHORT_NAMES = {
     "BSD-3-Clause": ("bsd-3-clause", "bsd-3", "bsd", "bsd-variant"),
     "GPL-2.0-only": ("gpl-2", "gpl-2.0"),
     "GPL-2.0-or-later": ("gpl-2+", "gpl-2.0+"),
+    "LGPL-2.0-only": ("lgpl-2", "lgpl-2.0"),
     "LGPL-2.1-only": ("lgpl-2.1",),
     "LGPL-2.1-or-later": ("lgpl-2.1+", "lgpl-2+", "lgpl-2.0+"),
     "LicenseRef-public-domain": ("public-domain", "pd"),

@@ -19,6 +19,7 @@ from dozen.compose.cache import cache_dir, hash_bytes, hash_file, stage_key
 from dozen.compose.closure import add_libraries
 from dozen.compose.container_images import ContainerImage, Layer
 from dozen.compose.contents import Sources, add_recipe, file_entry
+from dozen.compose.licences import add_licences
 from dozen.compose.recipes import Recipe, Recipes
 from dozen.compose.tree import Entry, Tree, Why
 from dozen.compose.unpack import read_file
@@ -81,6 +82,7 @@ def layer_tree(layer: Layer, programs: Mapping[str, Path], sources: Sources, lic
         add_recipe(tree, recipe, sources)
     if recipes:
         add_libraries(tree, _with_libraries(sources, recipes), all_used=False)
+        add_licences(tree, sources, [])
     return tree
 
 
