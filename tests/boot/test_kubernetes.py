@@ -95,7 +95,6 @@ def test_the_control_plane_is_three_static_pods_that_are_ready(cluster: KubeClus
         assert pod["metadata"]["annotations"]["kubernetes.io/config.source"] == "file"
 
 
-@pytest.mark.cluster
 def test_names_are_resolved_in_a_pod(cluster: KubeCluster, web: str) -> None:
     found = cluster.until(
         lambda: cluster.shell(pod_of(cluster, web), "nslookup kubernetes.default.svc.cluster.local"), "an answer"
@@ -103,7 +102,6 @@ def test_names_are_resolved_in_a_pod(cluster: KubeCluster, web: str) -> None:
     assert "10.96.0.1" in found
 
 
-@pytest.mark.cluster
 def test_a_service_leads_to_its_pods(cluster: KubeCluster, web: str) -> None:
     pod = pod_of(cluster, web)
     assert cluster.until(lambda: cluster.ask("Service", web, 80, "hostname"), "an answer") == pod
@@ -111,7 +109,6 @@ def test_a_service_leads_to_its_pods(cluster: KubeCluster, web: str) -> None:
     assert cluster.shell(pod, f"wget -q -O - -T 20 http://{web}/hostname") == pod
 
 
-@pytest.mark.cluster
 def test_configuration_and_a_token_are_files_in_the_pod(cluster: KubeCluster, web: str) -> None:
     pod = pod_of(cluster, web)
     assert cluster.shell(pod, "cat /etc/words/words") == WORDS
