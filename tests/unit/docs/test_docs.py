@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dozen.cli import reference
+from dozen.cli import api_reference, reference
 from dozen.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,3 +52,22 @@ def test_the_readme_s_table_is_the_recipes(tmp_path: Path) -> None:
 
 def test_the_page_about_the_configuration_is_the_models() -> None:
     assert reference.OUTPUT.read_text() == reference.render(), "refresh it: python -m dozen.cli.reference"
+
+
+def test_the_page_about_the_api_is_the_code() -> None:
+    assert api_reference.OUTPUT.read_text() == api_reference.render(), "refresh it: python -m dozen.cli.api_reference"
+
+
+def test_the_page_about_the_api_has_all_of_it() -> None:
+    services = api_reference.services()
+    assert len(services) == 14
+    assert sum(len(methods) for methods in services.values()) == 85
+
+
+def test_tests_that_the_page_about_the_api_names_exist() -> None:
+    known = {f"/{service}/{method}" for service, methods in api_reference.services().items() for method in methods}
+    shown = api_reference.shown_by()
+    assert set(shown) <= known
+    for test in {*shown.values(), api_reference.REFUSED_BY}:
+        file, _, name = test.partition("::")
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), test

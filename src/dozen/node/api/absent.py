@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_KUBERNETES = "this node runs no Kubernetes yet"
+_RESTART = "restart what a container belongs to: a service with ServiceRestart, a pod over Kubernetes"
 _INSTALL = "this system cannot be installed to a disk or upgraded in place yet"
 
 # Whole services first; a method's own reason goes before its service's.
@@ -18,7 +18,7 @@ _METHODS = {
     "ImageList": "use machine.ImageService/List",
     "ImagePull": "use machine.ImageService/Pull",
     "Reset": "disks cannot be wiped over the API yet",
-    "Restart": _KUBERNETES,
+    "Restart": _RESTART,
     "Rollback": _INSTALL,
     "Upgrade": _INSTALL,
     "Verify": "signatures of images cannot be verified yet",

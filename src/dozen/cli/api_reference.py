@@ -1,0 +1,191 @@
+"""``docs/api.md``: every method of the machine API, who may call it, whether it works, and the test that shows it.
+
+``python -m dozen.cli.api_reference`` writes it; a test holds the file to the code, and another holds `SHOWN` to the
+tests that there are.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dozen.machinery.roles import RULES, NotAuthorized, Role, authorize
+from dozen.node.api import THEMES, theme_paths
+from dozen.node.api.absent import explain
+from dozen.node.api.state import SERVICE as STATE_SERVICE
+from dozen.node.api.state import WRITE_VERBS
+
+ROOT = Path(__file__).parents[3]
+OUTPUT = ROOT / "docs" / "api.md"
+HEAD = """# The machine API
+
+Every method of the API, the roles that may call it, what a node does when it is called, and the test that shows so. A
+node serves these on port 50000, to callers whose certificate is signed by an authority that it accepts; the roles are
+the organizations in that certificate. *Maintenance* in the column of roles: while a node waits for its first
+configuration, everybody who reaches it may call the method. What is refused is refused with the sentence that stands
+here and the code Unimplemented, unless the row says otherwise. Tests are named as pytest names them below `tests`.
+
+This page is made from the code by `python -m dozen.cli.api_reference`.
+"""
+# Two services of the wire are not a node's on this port; their callers are known by something else than roles.
+ELSEWHERE = {
+    "securityapi.SecurityService": ("who has the machine's token", "works: trustd on control planes, port 50001"),
+    "signerapi.SignerService": ("", ""),
+}
+REFUSED_BY = "unit/node/api/test_absent.py::test_what_is_not_served_says_why"
+# Service → a method and its test in each line.
+SHOWN: dict[str, str] = {
+    "machine.MachineService": """
+        ApplyConfiguration native/test_configuration.py::test_a_node_in_maintenance_is_configured_by_a_stranger_once
+        Bootstrap unit/node/api/test_etcd.py::test_bootstrap
+        CPUFreqStats unit/node/api/test_stats.py::test_processors
+        CPUInfo unit/node/api/test_stats.py::test_processors
+        Containers unit/node/api/test_containers.py::test_containers
+        Copy native/test_api.py::test_a_tree_is_copied_as_an_archive
+        DiskStats unit/node/api/test_stats.py::test_disks_and_interfaces
+        DiskUsage unit/node/api/test_files.py::test_usage
+        Dmesg unit/node/api/test_logs.py::test_dmesg
+        EtcdAlarmDisarm unit/node/api/test_etcd.py::test_status_and_alarms
+        EtcdAlarmList unit/node/api/test_etcd.py::test_status_and_alarms
+        EtcdDefragment unit/node/api/test_etcd.py::test_upkeep
+        EtcdDowngradeEnable unit/node/api/test_etcd.py::test_upkeep
+        EtcdForfeitLeadership unit/node/api/test_etcd.py::test_upkeep
+        EtcdLeaveCluster unit/node/api/test_etcd.py::test_upkeep
+        EtcdMemberList unit/node/api/test_etcd.py::test_members
+        EtcdRecover unit/node/api/test_etcd.py::test_snapshots_go_out_and_come_in
+        EtcdRemoveMemberByID boot/test_etcd.py::test_without_one_member_the_others_go_on_and_can_drop_it
+        EtcdSnapshot boot/test_etcd.py::test_everything_is_made_again_from_a_snapshot
+        EtcdStatus boot/test_etcd.py::test_all_three_vote_and_agree_on_a_leader
+        Events unit/node/api/test_logs.py::test_events_begin_with_a_greeting_then_the_past
+        GenerateClientConfiguration native/test_configuration.py::test_a_configuration_for_other_clients
+        Hostname boot/test_first_light.py::test_it_got_an_address_a_route_and_a_name
+        Kubeconfig unit/node/api/test_etcd.py::test_a_kubeconfig_is_one_file_in_an_archive
+        List native/test_api.py::test_the_first_entry_of_a_list_is_the_folder_itself
+        LoadAvg unit/node/api/test_stats.py::test_load
+        Logs unit/node/api/test_logs.py::test_following_a_log
+        LogsContainers unit/node/api/test_logs.py::test_logs_containers
+        Memory unit/node/api/test_stats.py::test_memory
+        MetaDelete unit/node/api/test_lifecycle.py::test_meta
+        MetaWrite unit/node/api/test_lifecycle.py::test_meta
+        Mounts native/test_api.py::test_the_root_cannot_be_written
+        Netstat native/test_api.py::test_sockets_are_listed_with_their_holders
+        NetworkDeviceStats unit/node/api/test_stats.py::test_disks_and_interfaces
+        PacketCapture native/test_api.py::test_frames_are_captured_through_a_filter
+        Processes unit/node/api/test_stats.py::test_processes
+        Read native/test_api.py::test_reading_what_is_no_file_is_refused
+        Reboot boot/test_configuration.py::test_a_change_outlives_a_reboot
+        ServiceList native/test_api.py::test_services_that_a_node_needs_run
+        ServiceRestart unit/node/api/test_services.py::test_refusals_say_why
+        ServiceStart unit/node/api/test_services.py::test_verbs
+        ServiceStop unit/node/api/test_services.py::test_verbs
+        Shutdown unit/node/api/test_lifecycle.py::test_machine_ends_once
+        Stats unit/node/api/test_containers.py::test_stats
+        SystemStat unit/node/api/test_stats.py::test_system_stat
+        Version native/test_api.py::test_a_node_in_namespaces_says_so
+    """,
+    "machine.StorageService": """
+        Statfs unit/node/api/test_stats.py::test_statfs
+    """,
+    "machine.DebugService": """
+        ContainerRun unit/node/api/test_containers.py::test_container_run
+    """,
+    "machine.ImageService": """
+        Import unit/node/api/test_containers.py::test_import
+        List unit/node/api/test_containers.py::test_images
+        Remove unit/node/api/test_containers.py::test_remove
+    """,
+    "cosi.resource.State": """
+        Create unit/node/api/test_state.py::test_writing_is_refused
+        Destroy unit/node/api/test_state.py::test_writing_is_refused
+        Get unit/node/api/test_state.py::test_get_gives_both_forms
+        List unit/node/api/test_state.py::test_definitions_are_how_clients_find_types
+        Teardown unit/node/api/test_state.py::test_writing_is_refused
+        TeardownAndDestroy unit/node/api/test_state.py::test_writing_is_refused
+        Update unit/node/api/test_state.py::test_writing_is_refused
+        Watch unit/node/api/test_state.py::test_watch_starts_with_an_empty_answer_then_contents
+    """,
+    "time.TimeService": """
+        Time unit/node/api/test_timeservice.py::test_own_server
+        TimeCheck unit/node/api/test_timeservice.py::test_named_server
+    """,
+    "inspect.InspectService": """
+        ControllerRuntimeDependencies native/test_api.py::test_the_graph_of_controllers_is_told
+    """,
+    "cluster.ClusterService": """
+    """,
+    "securityapi.SecurityService": """
+        Certificate unit/node/trust/test_trust.py::test_a_worker_gets_its_certificate_through_trustd
+    """,
+}
+
+
+def services() -> dict[str, list[str]]:
+    """The services of the machine API and their methods, as the definitions have them."""
+    known = {path.split("/")[1] for path in RULES} | {service for theme in THEMES.values() for service in theme}
+    known |= set(ELSEWHERE)
+    found: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "api").rglob("*.proto")):
+        text = file.read_text()
+        package = re.search(r"^package ([\w.]+);", text, re.MULTILINE)
+        for name, body in re.findall(r"^service (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+            service = f"{package[1]}.{name}" if package else name
+            if service in known:
+                found[service] = re.findall(r"\brpc (\w+)", body)
+    return dict(sorted(found.items()))
+
+
+def shown_by() -> dict[str, str]:
+    """Method paths and the tests that show them."""
+    pairs = [(service, *line.split()) for service, text in SHOWN.items() for line in text.strip().splitlines()]
+    return {f"/{service}/{method}": test for service, method, test in pairs}
+
+
+def render() -> str:
+    """The whole page."""
+    tests, parts = shown_by(), [HEAD]
+    for service, methods in services().items():
+        parts += [f"## {service}\n", "| method | roles | the node | shown by |", "|---|---|---|---|"]
+        parts += [*_rows(service, methods, tests), ""]
+    return "\n".join(parts)
+
+
+def is_served(path: str) -> bool:
+    """Whether a node answers the method on port 50000."""
+    return any(path in theme_paths(theme) for theme in THEMES)
+
+
+def _rows(service: str, methods: list[str], tests: dict[str, str]) -> Iterator[str]:
+    for method in methods:
+        path = f"/{service}/{method}"
+        roles, does = _roles(path), "works"
+        if path.startswith(STATE_SERVICE) and method in WRITE_VERBS:
+            does = "refused, PermissionDenied: write access is not allowed"
+        elif ELSEWHERE.get(service, ("", ""))[1]:
+            roles, does = ELSEWHERE[service]
+        elif not is_served(path):
+            does = f"refused: {explain(path)}"
+        test = tests.get(path, "" if is_served(path) else REFUSED_BY)
+        yield f"| {method} | {roles} | {does} | " + (f"`{test}` |" if test else "**no test names it yet** |")
+
+
+def _roles(path: str) -> str:
+    allowed = RULES.get(path, frozenset({Role.ADMIN}))
+    names = [str(role) for role in Role if role in allowed and _may(path, role, maintenance=False)]
+    if _may(path, Role.READER, maintenance=True) and str(Role.READER) not in names:
+        names.append("maintenance")
+    return ", ".join(names)
+
+
+def _may(path: str, role: Role, *, maintenance: bool) -> bool:
+    try:
+        authorize(path, [role], maintenance=maintenance)
+    except NotAuthorized:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    OUTPUT.write_text(render())
+    sys.stdout.write(f"{OUTPUT}\n")
