@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dozen.client.kubernetes import is_true
+from dozen.machinery.kubernetes.objects import is_true
 from dozen.provider.cluster import Clusters
 from dozen.provider.machines import BootImage
 from dozen.testing import workloads

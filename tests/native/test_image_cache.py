@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from dozen.compose.container_images import IMAGES
+from dozen.machinery.imagecache import chain_ids
 from dozen.machinery.kubernetes import versions
 from dozen.node.containers import CRI_NAMESPACE, Containerd
-from dozen.node.images import chain_ids, find_image, has_snapshot
+from dozen.node.images import find_image, has_snapshot
 from dozen.provider.machines import BootImage
 from dozen.testing.nativeruntime import NativeRuntime
 from dozen.testing.portal import Portal

@@ -111,9 +111,3 @@ def _client_tls(access: Access) -> ssl.SSLContext:
     finally:
         os.close(descriptor)
     return tls
-
-
-def is_true(item: Mapping[str, Any], condition: str) -> bool:
-    """Whether an object has a condition (Ready, Available, …) that holds."""
-    conditions = (item.get("status") or {}).get("conditions") or []
-    return any(each.get("type") == condition and each.get("status") == "True" for each in conditions)

@@ -13,10 +13,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dozen.client.errors import ClientError
-from dozen.client.kubernetes import Kubernetes, KubernetesError, is_true
+from dozen.client.kubernetes import Kubernetes, KubernetesError
 from dozen.client.machine import Node
 from dozen.client.state import get_record
 from dozen.machinery.kubernetes import upgrades
+from dozen.machinery.kubernetes.objects import is_true
 from dozen.machinery.kubernetes.upgrades import CONTROL_PLANE, KUBELET, PROXY, Version
 
 PERIOD = 2.0

@@ -25,21 +25,18 @@ from dozen.compose.bolt import Bucket, make_database
 from dozen.compose.cache import hash_bytes
 from dozen.compose.container_images import CNI
 from dozen.compose.objects import put_object
-from dozen.compose.oci import MANIFEST, BuiltImage, BuiltLayer, chain_ids
+from dozen.compose.oci import MANIFEST, BuiltImage, BuiltLayer
 from dozen.compose.toolroot import ToolRoot
 from dozen.compose.tree import Entry, Tree, Why
+from dozen.machinery.imagecache import CONTAINERD, LABEL, MANAGED, PINNED, PLUGINS, chain_ids
 
 # The node's own containers and Kubernetes' (see dozen.node.containers).
 NAMESPACES = ("k8s.io", "system")
-LABEL = "IMAGECACHE"
-ROOT = "/containerd"
-METADATA = f"{ROOT}/io.containerd.metadata.v1.bolt/meta.db"
-BLOBS = f"{ROOT}/io.containerd.content.v1.content/blobs/sha256"
+METADATA = f"{CONTAINERD}/io.containerd.metadata.v1.bolt/meta.db"
+BLOBS = f"{CONTAINERD}/io.containerd.content.v1.content/blobs/sha256"
 SNAPSHOTTER = "overlayfs"
-SNAPSHOTS = f"{ROOT}/io.containerd.snapshotter.v1.{SNAPSHOTTER}"
+SNAPSHOTS = f"{CONTAINERD}/io.containerd.snapshotter.v1.{SNAPSHOTTER}"
 LISTING = "/images.json"
-# CNI plugins under names that a node need not ask containerd for: they run on the node, not in a container.
-PLUGINS = "/cni"
 
 # metadata/db.go: the version of containerd 1.7.
 _DATABASE_VERSION = 3
@@ -193,9 +190,9 @@ def _image_records(images: Iterable[BuiltImage], times: dict[bytes, bytes]) -> d
     records: dict[bytes, Bucket] = {}
     for image in images:
         # The labels of the CRI plugin: it manages the image; a pinned one is never collected for want of space.
-        labels = {"io.cri-containerd.image": "managed"}
+        labels = {MANAGED: "managed"}
         if image.pinned:
-            labels["io.cri-containerd.pinned"] = "pinned"
+            labels[PINNED] = "pinned"
         target = {"digest": image.digest, "mediatype": MANIFEST}
         record = Bucket(
             {

@@ -60,14 +60,6 @@ class BuiltImage(msgspec.Struct, frozen=True):
         return f"sha256:{hash_bytes(self.manifest)}"
 
 
-def chain_ids(diff_ids: Sequence[str]) -> list[str]:
-    """The name of each stack of layers (OCI image specification, "Layer ChainID")."""
-    chains: list[str] = []
-    for diff_id in diff_ids:
-        chains.append(f"sha256:{hash_bytes(f'{chains[-1]} {diff_id}'.encode())}" if chains else diff_id)
-    return chains
-
-
 def layer_tree(layer: Layer, programs: Mapping[str, Path], sources: Sources, licences: Mapping[str, str]) -> Tree:
     """What a layer holds: programs that were built, and what its recipes take from packages."""
     tree = Tree()

@@ -21,6 +21,15 @@ def pack_address(text: str) -> tuple[int, bytes]:
         raise ValueError(f"{text!r} is not an IP address") from None
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is an address rather than a name."""
+    try:
+        pack_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def pack_prefix(text: str) -> tuple[int, bytes, int]:
     """Family, bytes and length of a prefix; without a length it is a single host. Raises ValueError."""
     address, _, length = text.partition("/")

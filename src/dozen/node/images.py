@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from dozen.machinery.imagecache import MANAGED, chain_ids
 from dozen.machinery.messages import message
 from dozen.node.containers import CRI_NAMESPACE, Containerd, explain, method_path
-from dozen.node.ocispec import ImageConfig, chain_ids, parse_image_config
+from dozen.node.ocispec import ImageConfig, parse_image_config
 from dozen.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 _CHUNK = 32 * 1024
 _UNPACK_TIMEOUT = 1800.0
 IMPORTED = "localhost/imported"
-# How containerd's side of the kubelet marks the images that it looks after.
-MANAGED = "io.cri-containerd.image"
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",

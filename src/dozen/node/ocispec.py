@@ -89,17 +89,6 @@ def parse_image_config(config: Mapping[str, Any]) -> ImageConfig:
     )
 
 
-def chain_ids(diff_ids: Sequence[str]) -> list[str]:
-    """The name of each stack of layers (OCI image specification, "Layer ChainID"): what snapshots are called by."""
-    import hashlib
-
-    chains: list[str] = []
-    for diff_id in diff_ids:
-        both = f"{chains[-1]} {diff_id}" if chains else ""
-        chains.append(f"sha256:{hashlib.sha256(both.encode()).hexdigest()}" if both else diff_id)
-    return chains
-
-
 def build_spec(image: ImageConfig, wish: Wish) -> dict[str, Any]:
     """The specification of a container that shares the node's namespaces but for its mounts. Raises BadImage.
 

@@ -13,8 +13,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from dozen.client.kubernetes import Kubernetes, KubernetesError, is_true
+from dozen.client.kubernetes import Kubernetes, KubernetesError
 from dozen.machinery import kubeconfig, yaml
+from dozen.machinery.kubernetes.objects import is_true
 from dozen.machinery.messages import method_types
 from dozen.machinery.talosconfig import Context
 from dozen.provider.access import open_channel

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from dozen.client.kubernetes import Kubernetes, KubernetesError, is_true
+from dozen.client.kubernetes import Kubernetes, KubernetesError
 from dozen.machinery import kubeconfig, talosconfig
+from dozen.machinery.kubernetes.objects import is_true
 from dozen.provider.cluster import Cluster, Clusters, Options
 from dozen.provider.machines import Step, StepState
 from dozen.testing.live import LiveNode

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dozen.client.kubernetes import Kubernetes, KubernetesError, UnreachableError, is_true
+from dozen.client.kubernetes import Kubernetes, KubernetesError, UnreachableError
 from dozen.machinery import pki
 from dozen.machinery.kubeconfig import Access
+from dozen.machinery.kubernetes.objects import is_true
 
 REFUSAL = {"kind": "Status", "reason": "NotFound", "message": 'pods "x" not found'}
 

@@ -15,8 +15,9 @@ from dozen.compose.components import PROGRAMS
 from dozen.compose.container_images import ContainerImage
 from dozen.compose.imagestore import BLOBS, METADATA, SNAPSHOTS, make_store
 from dozen.compose.objects import get_object, put_object
-from dozen.compose.oci import BuiltImage, build_image, build_layer, chain_ids
+from dozen.compose.oci import BuiltImage, build_image, build_layer
 from dozen.compose.tree import Entry, Tree, Why
+from dozen.machinery.imagecache import chain_ids
 from dozen.testing.bolt import read_database
 
 EPOCH = 1_700_000_000

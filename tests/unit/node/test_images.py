@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from dozen.machinery.imagecache import chain_ids
 from dozen.machinery.messages import message
 from dozen.node import images
 from dozen.node.containers import Containerd, method_path
 from dozen.node.images import find_image, import_archive, measure_image, pack, unpack
-from dozen.node.ocispec import chain_ids
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.containerd import FakeContainerd
 

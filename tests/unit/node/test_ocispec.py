@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from dozen.machinery.imagecache import chain_ids
 from dozen.node.ocispec import (
     ALL_CAPABILITIES,
     BadImage,
@@ -12,7 +13,6 @@ from dozen.node.ocispec import (
     build_command,
     build_environment,
     build_spec,
-    chain_ids,
     parse_image_config,
     parse_user,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 # An object as it is in JSON. Kubernetes has hundreds of kinds and each grows with every release: modelling the fields
@@ -92,13 +92,13 @@ def parse_manifest(text: str, source: str) -> tuple[Object, ...]:
     return tuple(found)
 
 
-def condition(item: Object, type: str) -> Object | None:
+def condition(item: Mapping[str, Any], type: str) -> Object | None:
     """A condition of the object's status, if it is there."""
     conditions = (item.get("status") or {}).get("conditions") or ()
     return next((each for each in conditions if each.get("type") == type), None)
 
 
-def is_true(item: Object, type: str) -> bool:
+def is_true(item: Mapping[str, Any], type: str) -> bool:
     """Whether a condition is there and says True."""
     found = condition(item, type)
     return found is not None and found.get("status") == "True"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from dozen.machinery.addresses import pack_address
+from dozen.machinery.addresses import is_address
 from dozen.machinery.effects.files import RemoveFile, WriteFile
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, network, secrets
@@ -66,7 +66,7 @@ class CertSansController:
                 names.append(f"{hostname.spec.hostname}.{hostname.spec.domainname}")
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
         for extra in _extra_sans(active.spec.text) if active is not None else ():
-            (wanted if _is_address(extra) else names).append(extra)
+            (wanted if is_address(extra) else names).append(extra)
         yield Put(
             secrets.CERT_SAN,
             API,
@@ -291,11 +291,3 @@ def read_trust(text: str) -> Trust:
     if not given.is_complete:
         return MAINTENANCE
     return Trust(effective.issuing_ca(given), effective.accepted_cas(given), verify=True)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        pack_address(text)
-    except ValueError:
-        return False
-    return True

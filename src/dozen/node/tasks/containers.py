@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dozen.linux import sys as linux
+from dozen.machinery import imagecache
 from dozen.machinery.resources import block, cri
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dozen.containers")
 
-CACHE_LABEL = "IMAGECACHE"
 CACHE = Path("/system/imagecache/disk")
 STORE = Path("/var/lib/containerd")
 PLUGINS = Path("/opt/cni/bin")
@@ -67,7 +67,7 @@ async def prepare_containers(machine: Machine) -> None:
 def find_cache(machine: Machine) -> str:
     """The disk with the prepared images, empty when there is none."""
     for volume in machine.store.list(block.DISCOVERED_VOLUME):
-        if volume.spec.label == CACHE_LABEL and volume.spec.name == "erofs":
+        if volume.spec.label == imagecache.LABEL and volume.spec.name == "erofs":
             return volume.spec.dev_path
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from dozen.machinery.addresses import is_address
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, secrets
 from dozen.node.configuration import parse
@@ -48,8 +49,8 @@ def _os_root(given: Config) -> secrets.OSRootSpec:
     return secrets.OSRootSpec(
         issuing_ca=secrets.PemPair(crt=own.crt.encode(), key=own.key.encode()) if own else secrets.PemPair(),
         accepted_cas=_certificates(effective.accepted_cas(given)),
-        cert_san_ips=tuple(each for each in sans if _is_address(each)),
-        cert_san_dns_names=tuple(each for each in sans if not _is_address(each)),
+        cert_san_ips=tuple(each for each in sans if is_address(each)),
+        cert_san_dns_names=tuple(each for each in sans if not is_address(each)),
         token=machine.token.reveal() if machine and machine.token else "",
     )
 
@@ -114,13 +115,3 @@ def _pair(authority: Authority) -> secrets.PemPair:
 
 def _certificates(pems: Iterable[str]) -> tuple[secrets.PemCertificate, ...]:
     return tuple(secrets.PemCertificate(crt=pem.encode()) for pem in dict.fromkeys(pems) if pem)
-
-
-def _is_address(text: str) -> bool:
-    from dozen.machinery.addresses import pack_address
-
-    try:
-        pack_address(text)
-    except ValueError:
-        return False
-    return True
