@@ -12,7 +12,6 @@ import os
 import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from dozen.machinery.kubeconfig import Access
 
@@ -39,8 +38,7 @@ class Kubernetes:
     """A cluster's API, with one identity."""
 
     def __init__(self, access: Access, *, seconds: float = 30.0) -> None:
-        where = urlsplit(access.server)
-        self.host, self.port = where.hostname or "", where.port or 443
+        self.host, self.port = access.host, access.port
         self.seconds = seconds
         self._tls = _client_tls(access)
 
@@ -103,10 +101,10 @@ def _refusal(status: int, data: bytes) -> KubernetesError:
 
 def _client_tls(access: Access) -> ssl.SSLContext:
     """The library reads keys from files only, so the key goes through an anonymous one in memory."""
-    tls = ssl.create_default_context(cadata=access.ca)
+    tls = ssl.create_default_context(cadata=access.ca.decode())
     descriptor = os.memfd_create("identity", os.MFD_CLOEXEC)
     try:
-        os.write(descriptor, (access.crt.rstrip() + "\n" + access.key).encode())
+        os.write(descriptor, access.certificate.rstrip() + b"\n" + access.key)
         tls.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)

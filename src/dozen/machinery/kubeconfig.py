@@ -1,21 +1,25 @@
-"""Kubernetes' client configuration: reading one, pointing it elsewhere, merging it into a person's.
+"""Kubernetes' client configuration: reading one, writing one, pointing it elsewhere, merging it into a person's.
 
 The file names clusters, users and contexts in three lists and ties a user to a cluster by a context. Only what is
-needed to talk to a cluster is understood (`Access`); everything else of a person's file is kept as it is.
+needed to talk to a cluster is understood (`Access`): certificates and tokens, in the text or in files. Programs that
+are to be run for a token are refused; nothing here runs what a file names. Everything else of a person's file is kept.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from dozen.machinery import yaml
-
 LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+CA = "certificate-authority-data"
+
+ReadFile = Callable[[str], bytes]
+"""Gives the content of a file that a kubeconfig names; may raise OSError."""
 
 
 class KubeconfigError(ValueError):
@@ -23,19 +27,28 @@ class KubeconfigError(ValueError):
 
 
 class Access(msgspec.Struct, frozen=True):
-    """How to reach a cluster and as whom. ``ca``, ``crt`` and ``key`` are PEM text."""
+    """How to reach an API server and as whom. Certificates and the key are PEM; ``token`` is a bearer token.
 
-    server: str
-    ca: str
-    crt: str
-    key: str
+    What is not known is empty. ``server_name`` is the name that the server's certificate is checked for, if not the
+    host's own.
+    """
+
+    host: str
+    port: int
+    ca: bytes = b""
+    certificate: bytes = b""
+    key: bytes = b""
+    token: str = ""
+    server_name: str = ""
 
     def __repr__(self) -> str:
-        return f"Access(server={self.server!r}, key=<hidden>)"
+        return f"<Access {self.host}:{self.port}>"  # the fields are secrets
 
 
 def parse(text: str, source: str = "kubeconfig") -> dict[str, Any]:
     """The file as plain data with its three lists; an empty file has empty ones."""
+    from dozen.machinery import yaml
+
     try:
         data = yaml.load(text, source)
     except yaml.YamlError as error:
@@ -53,20 +66,83 @@ def parse(text: str, source: str = "kubeconfig") -> dict[str, Any]:
 
 
 def render(config: Mapping[str, Any]) -> str:
+    from dozen.machinery import yaml
+
     return yaml.dump(dict(config))
 
 
-def selected(config: Mapping[str, Any], source: str = "kubeconfig") -> Access:
-    """What the current context says. Raises KubeconfigError for one without certificates in the file."""
-    context = _entry(config, "contexts", config.get("current-context") or "", source)
-    cluster = _entry(config, "clusters", context.get("cluster") or "", source)
-    user = _entry(config, "users", context.get("user") or "", source)
-    return Access(
-        str(cluster.get("server") or ""),
-        _pem(cluster, "certificate-authority-data", source),
-        _pem(user, "client-certificate-data", source),
-        _pem(user, "client-key-data", source),
+def read_kubeconfig(text: str, read_file: ReadFile | None = None) -> Access:
+    """What the current context of a kubeconfig says. Raises KubeconfigError."""
+    return selected(parse(text), read_file)
+
+
+def render_kubeconfig(
+    cluster: str,
+    server: str,
+    ca: str,
+    user: str,
+    *,
+    crt: str = "",
+    key: str = "",
+    token: str = "",
+    files: tuple[str, str] | None = None,
+) -> str:
+    """YAML with one cluster, one user and a context ``user@cluster``.
+
+    ``ca``, ``crt`` and ``key`` are PEM texts and end up inside; ``files`` names the certificate and the key instead,
+    relative to the kubeconfig, for programs that are to read them again when they change.
+    """
+    identity: dict[str, Any] = {}
+    if files:
+        identity |= {"client-certificate": files[0], "client-key": files[1]}
+    if crt:
+        identity |= {"client-certificate-data": _encoded(crt.encode()), "client-key-data": _encoded(key.encode())}
+    if token:
+        identity["token"] = token
+    context = f"{user}@{cluster}"
+    return render(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": cluster, "cluster": {"server": server, CA: _encoded(ca.encode())}}],
+            "users": [{"name": user, "user": identity}],
+            "contexts": [
+                {"name": context, "context": {"cluster": cluster, "namespace": "default", "user": user}},
+            ],
+            "current-context": context,
+        }
     )
+
+
+def selected(config: Mapping[str, Any], read_file: ReadFile | None = None) -> Access:
+    """What the current context says. Files that are named are empty without ``read_file``. Raises KubeconfigError."""
+    context = _entry(config, "contexts", config.get("current-context"))
+    cluster = _entry(config, "clusters", context.get("cluster"))
+    user = _entry(config, "users", context.get("user"))
+    if "exec" in user or "auth-provider" in user:
+        raise KubeconfigError("the user of this kubeconfig is a program; give it a certificate or a token")
+    host, port = split_server(str(cluster.get("server") or ""))
+    return Access(
+        host=host,
+        port=port,
+        ca=_content(cluster, "certificate-authority", read_file),
+        certificate=_content(user, "client-certificate", read_file),
+        key=_content(user, "client-key", read_file),
+        token=str(user.get("token") or "") or _content(user, "tokenFile", read_file).decode().strip(),
+        server_name=str(cluster.get("tls-server-name") or ""),
+    )
+
+
+def split_server(url: str) -> tuple[str, int]:
+    """Host and port of an API server's URL. Raises KubeconfigError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+    except ValueError:
+        raise KubeconfigError(f'"{url}" is not the URL of an API server') from None
+    if parts.scheme != "https" or not parts.hostname:
+        raise KubeconfigError(f'"{url}" is not the URL of an API server; it begins with https://')
+    return parts.hostname, port
 
 
 def with_server(config: Mapping[str, Any], server: str) -> dict[str, Any]:
@@ -85,10 +161,9 @@ def merge(base: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def forget(base: Mapping[str, Any], ca: str) -> dict[str, Any]:
+def forget(base: Mapping[str, Any], ca: bytes) -> dict[str, Any]:
     """``base`` without the clusters whose authority is ``ca`` (PEM), and without what leads to them only."""
-    encoded = base64.b64encode(ca.encode()).decode()
-    gone = {each["name"] for each in base["clusters"] if _inner(each, "clusters").get(CA) == encoded}
+    gone = {each["name"] for each in base["clusters"] if _inner(each, "clusters").get(CA) == _encoded(ca)}
     contexts = [entry for entry in base["contexts"] if _inner(entry, "contexts").get("cluster") not in gone]
     dropped = [entry for entry in base["contexts"] if entry not in contexts]
     used = {_inner(entry, "contexts").get("user") for entry in contexts}
@@ -103,23 +178,29 @@ def forget(base: Mapping[str, Any], ca: str) -> dict[str, Any]:
     }
 
 
-CA = "certificate-authority-data"
-
-
 def _inner(entry: Mapping[str, Any], plural: str) -> Mapping[str, Any]:
     inner = entry.get(LISTS[plural])
     return inner if isinstance(inner, dict) else {}
 
 
-def _entry(config: Mapping[str, Any], plural: str, name: str, source: str) -> Mapping[str, Any]:
+def _entry(config: Mapping[str, Any], plural: str, name: object) -> Mapping[str, Any]:
     for entry in config[plural]:
         if entry["name"] == name:
             return _inner(entry, plural)
-    raise KubeconfigError(f'{source}: there is no entry "{name}" in {plural}')
+    raise KubeconfigError(f'{plural} has no entry "{name or ""}"')
 
 
-def _pem(inner: Mapping[str, Any], key: str, source: str) -> str:
-    try:
-        return base64.b64decode(str(inner.get(key) or ""), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise KubeconfigError(f"{source}: {key}: expected PEM text in base64") from None
+def _content(data: Mapping[str, Any], name: str, read_file: ReadFile | None) -> bytes:
+    """What ``<name>-data`` holds, else the content of the file that ``<name>`` names, else nothing."""
+    if encoded := data.get(f"{name}-data"):
+        try:
+            return base64.b64decode(str(encoded), validate=True)
+        except binascii.Error:
+            raise KubeconfigError(f"{name}-data is not base64") from None
+    if (path := data.get(name)) and read_file is not None:
+        return read_file(str(path))
+    return b""
+
+
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -19,8 +19,8 @@ from dozen.machinery import certificates, pki
 from dozen.machinery.config.generating import Bundle, Choices, generate
 from dozen.machinery.config.patches import read_patch
 from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.kubeconfig import Access
 from dozen.machinery.kubernetes import paths
-from dozen.machinery.kubernetes.kubeconfig import Access
 from dozen.machinery.resources import config, controlplane, network
 from dozen.machinery.resources.time import TIME_STATUS, TimeStatusSpec
 from dozen.node.controllers.etcd.files import EtcdFilesController

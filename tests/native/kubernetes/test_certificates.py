@@ -8,7 +8,7 @@ import base64
 import pytest
 
 from dozen.machinery import certificates, pki
-from dozen.machinery.kubernetes.kubeconfig import Access
+from dozen.machinery.kubeconfig import Access
 from dozen.node.kubernetes.client import ApiError, Client
 from dozen.testing.apiserver import ApiServer
 from dozen.testing.portal import Portal

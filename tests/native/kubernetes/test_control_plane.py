@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dozen.machinery.kubernetes.kubeconfig import Access
+from dozen.machinery.kubeconfig import Access
 from dozen.node.kubernetes.client import ApiError, Client
 from dozen.testing.apiserver import ApiServer
 from dozen.testing.portal import Portal

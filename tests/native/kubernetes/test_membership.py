@@ -20,7 +20,7 @@ from dozen.engine.store import Store
 from dozen.machinery import yaml
 from dozen.machinery.config import load
 from dozen.machinery.config.generating import generate
-from dozen.machinery.kubernetes.kubeconfig import Access
+from dozen.machinery.kubeconfig import Access
 from dozen.machinery.kubernetes.manifests import bootstrap_manifests, settings
 from dozen.machinery.kubernetes.objects import Object, identity, in_order
 from dozen.machinery.resources import config as config_kinds

@@ -62,7 +62,8 @@ def api(tmp_path: Path) -> Iterator[Kubernetes]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Handler.asked.clear()
     yield Kubernetes(
-        Access(f"https://127.0.0.1:{server.server_port}", ca.crt, client.crt, pki.tls_key(client.key)), seconds=5
+        Access("127.0.0.1", server.server_port, ca.crt.encode(), client.crt.encode(), pki.tls_key(client.key).encode()),
+        seconds=5,
     )
     server.shutdown()
     server.server_close()

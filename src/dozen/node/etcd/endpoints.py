@@ -22,7 +22,7 @@ async def control_plane_addresses(store: Store) -> list[str]:
     found = store.find(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID)
     if found is None or not found.spec.admin_kubeconfig:
         return []
-    from dozen.machinery.kubernetes.kubeconfig import KubeconfigError, read_kubeconfig
+    from dozen.machinery.kubeconfig import KubeconfigError, read_kubeconfig
     from dozen.node.kubernetes.client import Client, KubernetesError
 
     try:

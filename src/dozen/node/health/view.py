@@ -162,7 +162,7 @@ class ClusterView:
         """The same identity at the endpoint that the caller wants to be used."""
         import msgspec
 
-        from dozen.machinery.kubernetes.kubeconfig import KubeconfigError, split_server
+        from dozen.machinery.kubeconfig import KubeconfigError, split_server
 
         endpoint = self._endpoint if "://" in self._endpoint else f"https://{self._endpoint}"
         try:

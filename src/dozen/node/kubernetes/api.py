@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dozen.machinery.kubernetes.kubeconfig import Access, KubeconfigError, read_kubeconfig
+from dozen.machinery.kubeconfig import Access, KubeconfigError, read_kubeconfig
 from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.plan import Temporary
 from dozen.machinery.resources import config as kinds

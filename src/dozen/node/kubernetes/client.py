@@ -24,7 +24,7 @@ from dozen.node.kubernetes.http import Connection, Response
 if TYPE_CHECKING:
     import ssl
 
-    from dozen.machinery.kubernetes.kubeconfig import Access
+    from dozen.machinery.kubeconfig import Access
 
 FIELD_MANAGER = "dozen"
 # Idle connections that are kept for the next call.

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dozen.machinery.kubernetes.kubeconfig import Access, KubeconfigError, split_server
+from dozen.machinery.kubeconfig import Access, KubeconfigError, split_server
 from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.resources import config as kinds
 from dozen.node.configuration import parse

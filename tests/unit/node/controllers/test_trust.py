@@ -17,8 +17,8 @@ from dozen.engine.store import Store
 from dozen.machinery import certificates, pki
 from dozen.machinery.config import generate
 from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.kubeconfig import read_kubeconfig
 from dozen.machinery.kubernetes import versions
-from dozen.machinery.kubernetes.kubeconfig import read_kubeconfig
 from dozen.machinery.plan import Put
 from dozen.machinery.resources import config, kubernetes, network, secrets
 from dozen.machinery.resources.time import TIME_STATUS, TimeStatusSpec

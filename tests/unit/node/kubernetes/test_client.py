@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dozen.machinery import pki
-from dozen.machinery.kubernetes.kubeconfig import Access
+from dozen.machinery.kubeconfig import Access
 from dozen.node.kubernetes import client as module
 from dozen.node.kubernetes.client import ApiError, Client, Conflict, NotFound, Unreachable
 from dozen.node.kubernetes.http import Connection

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.kubeconfig import read_kubeconfig, render_kubeconfig
 from dozen.machinery.kubernetes import versions
-from dozen.machinery.kubernetes.access import render_kubeconfig
-from dozen.machinery.kubernetes.kubeconfig import read_kubeconfig
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import secrets
 from dozen.machinery.resources.kubernetes import SECRETS_STATUS, STATIC_PODS, SecretsStatusSpec

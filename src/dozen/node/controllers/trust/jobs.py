@@ -141,7 +141,7 @@ def trusted(root: secrets.KubernetesRootSpec) -> str:
 
 
 def _kubeconfig(root: secrets.KubernetesRootSpec, server: str, user: str, made: Keypair) -> str:
-    from dozen.machinery.kubernetes.access import render_kubeconfig
+    from dozen.machinery.kubeconfig import render_kubeconfig
 
     return render_kubeconfig(root.name, server, trusted(root), user, crt=made.crt, key=made.key)
 
