@@ -1,19 +1,26 @@
-"""Reading a certificate signing request (PKCS#10, RFC 2986): who asks, and for which names.
+"""Certificate signing requests (PKCS #10, RFC 2986): made, read and answered by nodes.
 
-Who signs must know every name that would be in the certificate, so a request with a kind of name that is not understood
-here is refused instead of read in part. The signature over the request is not verified: that is for whoever signs.
+A worker holds no authority's key, so it makes a key of its own and asks a control plane. What it asks for is taken with
+care: the names it serves under are, who it says it is, is not. Who signs, or approves, must know every name that would
+be in the certificate, so a request with a kind of name that is not understood here is refused instead of read in part.
+
+The request's own signature is not verified: it shows that the asker holds the key, and a certificate for a key that one
+does not hold is of no use to anybody. (People with files have `pki_requests`, which uses a library.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from dozen.machinery import der
+from dozen.machinery import der, pki, x509
 
-_COMMON_NAME, _ORGANIZATION = "2.5.4.3", "2.5.4.10"
-_EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
-_ALT_NAMES = "2.5.29.17"
+LABEL = "CERTIFICATE REQUEST"
+# extensionRequest (RFC 2985, 5.4.2): an attribute that holds extensions as a certificate would.
+EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 _DNS, _ADDRESS = 0x82, 0x87
+_MOST_NAMES = 256
+_KEY_FIELD = 2
 
 
 class CertificateRequest(NamedTuple):
@@ -45,13 +52,44 @@ def read_request(data: bytes) -> CertificateRequest:
     return CertificateRequest(common, organizations, tuple(dns), tuple(addresses))
 
 
+def make_request(addresses: Sequence[str], dns: Sequence[str]) -> tuple[str, str]:
+    """A new key and a request for it, both PEM."""
+    key, public, sign = pki.new_key()
+    names = [der.context(2, name.encode("ascii"), constructed=False) for name in dns]
+    names += [der.context(7, pki.address_bytes(text), constructed=False) for text in addresses]
+    extension = der.sequence(der.oid(x509.ALT_NAMES), der.octet_string(der.sequence(*names)))
+    wish = der.sequence(der.oid(EXTENSION_REQUEST), der.set_of(der.sequence(extension)))
+    body = der.sequence(der.integer(0), x509.name_der(x509.Name()), x509.key_info(public), der.context(0, wish))
+    data = der.sequence(body, der.sequence(der.oid(x509.ED25519)), der.bit_string(sign(body)))
+    return key, pki.to_pem(LABEL, data)
+
+
+def sign_request(ca: pki.Keypair, pem: str, lifetime: int = pki.NODE_LIFETIME) -> str:
+    """A certificate for serving with the request's key, under its names; PEM. Raises PkiError."""
+    found = [data for label, data in pki.from_pem(pem) if label in (LABEL, f"NEW {LABEL}")]
+    if len(found) != 1:
+        raise pki.PkiError("expected one certificate request in PEM")
+    try:
+        wanted = read_request(found[0])
+        body = next(der.read_all(der.read_whole(found[0], der.SEQUENCE).content))
+        key = list(der.read_all(body.content))[_KEY_FIELD]
+        public = der.expect(key, der.SEQUENCE).whole
+    except ValueError as error:
+        raise pki.PkiError(f"the certificate request cannot be read: {error}") from None
+    if len(wanted.dns) + len(wanted.addresses) > _MOST_NAMES:
+        raise pki.PkiError(f"the certificate request has more than {_MOST_NAMES} names")
+    if not wanted.dns and not wanted.addresses:
+        raise pki.PkiError("the certificate request names nothing to serve as")
+    return pki.certify_server(ca, public, wanted.dns, wanted.addresses, lifetime)
+
+
 def _read_subject(element: der.Element) -> tuple[str, tuple[str, ...]]:
     common: list[str] = []
     organizations: list[str] = []
     for group in _inside(der.expect(element, der.SEQUENCE)):
         for attribute in _inside(der.expect(group, der.SET)):
             kind, value = _inside(der.expect(attribute, der.SEQUENCE))
-            found = {_COMMON_NAME: common, _ORGANIZATION: organizations}.get(der.read_oid(kind))
+            found = {x509.COMMON_NAME: common, x509.ORGANIZATION: organizations}.get(der.read_oid(kind))
             if found is None:
                 raise der.DerError("the request's subject has more than common name and organizations")
             found.append(der.read_text(value))
@@ -64,12 +102,12 @@ def _alternative_names(attributes: der.Element) -> list[der.Element]:
     found = []
     for attribute in der.read_all(attributes.content):
         kind, values = _inside(der.expect(attribute, der.SEQUENCE))
-        if der.read_oid(kind) != _EXTENSION_REQUEST:
+        if der.read_oid(kind) != EXTENSION_REQUEST:
             continue
         for extensions in _inside(der.expect(values, der.SET)):
             for extension in _inside(der.expect(extensions, der.SEQUENCE)):
                 number, *_, content = _inside(der.expect(extension, der.SEQUENCE))
-                if der.read_oid(number) == _ALT_NAMES:
+                if der.read_oid(number) == x509.ALT_NAMES:
                     found += _inside(der.read_whole(content.content, der.SEQUENCE))
     return found
 

@@ -63,7 +63,7 @@ def render_hosts(name: str, said: RegistriesConfigSpec) -> str:
         lines += [f"server = {quote(last.endpoint)}", *_render_endpoint(last, said)]
     elif name != EVERY:
         own = f"https://{HOSTS_OF.get(name, name)}"
-        lines += [f"server = {quote(own)}", *_render_trust(host_of(own), said)]
+        lines += [f"server = {quote(own)}", *_render_trust(authority_of(own), said)]
         # A file without any [host] is refused (containerd 1.7), so the registry itself stands for one.
         endpoints = endpoints or (MirrorEndpoint(endpoint=own),)
     for endpoint in endpoints:
@@ -94,14 +94,14 @@ def _credential_fields(auth: RegistryAuth) -> list[tuple[str, str]]:
 
 def _is_endpoint_only(host: str, said: RegistriesConfigSpec) -> bool:
     """Whether a host whose trust is stated is only ever asked as somebody's mirror."""
-    return any(host_of(each.endpoint) == host for mirror in said.mirrors.values() for each in mirror.endpoints)
+    return any(authority_of(each.endpoint) == host for mirror in said.mirrors.values() for each in mirror.endpoints)
 
 
 def _render_endpoint(endpoint: MirrorEndpoint, said: RegistriesConfigSpec) -> Iterator[str]:
     yield 'capabilities = ["pull", "resolve"]'
     if endpoint.override_path:
         yield "override_path = true"
-    yield from _render_trust(host_of(endpoint.endpoint), said)
+    yield from _render_trust(authority_of(endpoint.endpoint), said)
 
 
 def _render_trust(host: str, said: RegistriesConfigSpec) -> Iterator[str]:
@@ -132,7 +132,7 @@ def find_trust(host: str, said: RegistriesConfigSpec) -> tuple[str, RegistryTLS 
     return host, None
 
 
-def host_of(url: str) -> str:
+def authority_of(url: str) -> str:
     """Host and port of a URL."""
     return url.partition("://")[2].partition("/")[0]
 

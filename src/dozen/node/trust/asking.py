@@ -34,9 +34,9 @@ async def ask_for_certificate(
 ) -> tuple[Keypair, tuple[str, ...]]:
     """The certificate with its key, and the authorities to accept. RpcError with the last host's refusal."""
     from dozen.machinery.config import effective
+    from dozen.machinery.csr import make_request
     from dozen.machinery.messages import message
     from dozen.machinery.pki import Keypair, certificates, to_pem
-    from dozen.machinery.x509_request import make_request
     from dozen.rpc.tls import client_context
 
     accepted = effective.accepted_cas(given)

@@ -49,8 +49,8 @@ class Signer:
 
         from dozen.machinery import pki
         from dozen.machinery.config import effective
+        from dozen.machinery.csr import sign_request
         from dozen.machinery.messages import message
-        from dozen.machinery.x509_request import sign_request
         from dozen.rpc.router import decode_request
 
         active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)

@@ -12,9 +12,9 @@ import pytest
 from dozen.engine.store import Store
 from dozen.machinery import pki
 from dozen.machinery.config import generate, load
+from dozen.machinery.csr import make_request, sign_request
 from dozen.machinery.messages import message
 from dozen.machinery.resources import config
-from dozen.machinery.x509_request import make_request, sign_request
 from dozen.node.trust.asking import ask_for_certificate, signers
 from dozen.node.trust.signing import Signer
 from dozen.node.trustd import Trustd
