@@ -9,7 +9,7 @@ DEV := PYTHONPATH=src build/venv-dev/bin/python
 SOURCES := src tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help image up down test check unit lint fmt bench clusters conformance lock clean
+.PHONY: help image up down test check unit lint fmt fuzz bench clusters conformance lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
@@ -46,6 +46,9 @@ lint: prepare-dev ## format, lint, types and import rules
 fmt: prepare-dev ## format the sources and fix what can be fixed
 	@$(DEV) -m ruff format $(SOURCES)
 	@$(DEV) -m ruff check --fix --quiet $(SOURCES)
+
+fuzz: prepare-dev ## look for inputs that break a decoder, for a minute (ARGS="yaml --seconds 600": one, longer)
+	@PYTHONPATH=src:tests "$$(setup/prepare --venv fuzz)/bin/python" -m fuzz $(ARGS)
 
 bench: prepare-dev ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
 	@$(DEV) -m bench $(ARGS)

@@ -98,7 +98,14 @@ def load_index(fetch: Fetch, suites: Sequence[tuple[str, str]], component: str =
 
 
 def read_release(text: str) -> Release:
-    """The fields of a Release file that are used here."""
+    """The fields of a Release file that are used here. Raises SourceError."""
+    try:
+        return _read_release(text)
+    except ValueError as error:
+        raise SourceError(f"the suite's Release file is damaged ({error}): use another mirror") from None
+
+
+def _read_release(text: str) -> Release:
     hashes: dict[str, str] = {}
     fields: dict[str, str] = {}
     section = ""
@@ -115,7 +122,14 @@ def read_release(text: str) -> Release:
 
 
 def read_packages(text: str, archive: str) -> Iterator[Stanza]:
-    """The stanzas of a Packages file."""
+    """The stanzas of a Packages file. Raises SourceError."""
+    try:
+        yield from _read_stanzas(text, archive)
+    except (KeyError, ValueError) as error:
+        raise SourceError(f"a list of packages of {archive} is damaged ({error}): use another mirror") from None
+
+
+def _read_stanzas(text: str, archive: str) -> Iterator[Stanza]:
     for block in text.split("\n\n"):
         fields: dict[str, str] = dict(re.findall(r"(?m)^([A-Za-z0-9-]+): (.*)$", block))
         if "Package" not in fields:

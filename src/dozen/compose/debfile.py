@@ -35,9 +35,14 @@ def read_members(archive: bytes, name: str) -> Iterator[tuple[str, bytes]]:
     offset = len(MAGIC)
     while offset + HEADER <= len(archive):
         header = archive[offset : offset + HEADER]
-        size = int(header[48:58])
+        try:
+            size, member = int(header[48:58]), header[:16].decode().strip().rstrip("/")
+        except ValueError:
+            size, member = -1, ""
+        if size < 0:
+            raise ComposeError(f"{name} is a damaged ar archive: remove it and run again")
         offset += HEADER
-        yield header[:16].decode().strip().rstrip("/"), archive[offset : offset + size]
+        yield member, archive[offset : offset + size]
         offset += size + (size & 1)
 
 

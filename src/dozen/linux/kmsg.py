@@ -45,6 +45,8 @@ def parse_record(data: bytes) -> Record:
     if not separator or len(fields) < 3:
         raise ValueError(f"not a record of the kernel's log: {data[:80]!r}")
     priority, sequence, microseconds = (int(field) for field in fields[:3])
+    if max(priority, sequence, microseconds) >= 1 << 64 or min(priority, sequence, microseconds) < 0:
+        raise ValueError("a record of the kernel's log with numbers that no kernel has")
     facility = priority >> 3
     return Record(
         FACILITIES[facility] if facility < len(FACILITIES) else str(facility),

@@ -77,12 +77,13 @@ def decode_slot(data: bytes) -> Slot | None:
     values = {}
     at = 0
     while at < length:
-        # The sums are right, so this is what encode_slot() wrote.
+        if at + ENTRY.size > length:
+            return None  # the sums are right, so somebody else than encode_slot() wrote this
         key, size = ENTRY.unpack_from(body, at)
         at += ENTRY.size
         values[key] = body[at : at + size]
         at += size
-    return Slot(sequence, values)
+    return Slot(sequence, values) if at == length else None
 
 
 def choose_slot(slots: tuple[bytes, bytes]) -> tuple[Slot, int]:

@@ -71,8 +71,12 @@ def unescape(text: str) -> str:
         return text
     pieces = text.split("\\")
     return pieces[0] + "".join(
-        chr(int(piece[:3], 8)) + piece[3:] if piece[:3].isdigit() else "\\" + piece for piece in pieces[1:]
+        chr(int(piece[:3], 8)) + piece[3:] if _is_octal(piece[:3]) else "\\" + piece for piece in pieces[1:]
     )
+
+
+def _is_octal(digits: str) -> bool:
+    return len(digits) == 3 and all(digit in "01234567" for digit in digits)
 
 
 def read_mounts() -> list[Mounted]:

@@ -162,8 +162,9 @@ def parse_memory(text: str) -> dict[str, int]:
 
 
 def parse_load(text: str) -> LoadAverage:
-    """/proc/loadavg."""
-    return LoadAverage(*(float(word) for word in text.split()[:3]))
+    """/proc/loadavg. Raises ValueError."""
+    one, five, fifteen = (float(word) for word in text.split()[:3])
+    return LoadAverage(one, five, fifteen)
 
 
 def parse_system_stat(text: str) -> SystemStat:
@@ -174,7 +175,7 @@ def parse_system_stat(text: str) -> SystemStat:
     soft = [int(word) for word in lines.get("softirq", ())]
 
     def single(name: str) -> int:
-        return int(lines.get(name, ["0"])[0])
+        return int((lines.get(name) or ["0"])[0])
 
     return SystemStat(
         boot_time=single("btime"),

@@ -17,7 +17,7 @@ def pack_address(text: str) -> tuple[int, bytes]:
     family = INET6 if ":" in text else INET4
     try:
         return family, inet_pton(family, text)
-    except OSError:
+    except (OSError, ValueError):  # ValueError for what is not ASCII, and for a zero byte
         raise ValueError(f"{text!r} is not an IP address") from None
 
 

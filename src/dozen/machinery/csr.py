@@ -34,10 +34,8 @@ class CertificateRequest(NamedTuple):
 
 def read_request(data: bytes) -> CertificateRequest:
     """Parse a request in DER. Raises DerError for what is not one, or not understood whole."""
-    info, *_ = _inside(der.read_whole(data, der.SEQUENCE))
-    fields = list(_inside(der.expect(info, der.SEQUENCE)))
-    if len(fields) < 3:
-        raise der.DerError("the request lacks fields")
+    info = _inside(der.read_whole(data, der.SEQUENCE), 3)[0]
+    fields = _inside(der.expect(info, der.SEQUENCE), 3)
     common, organizations = _read_subject(fields[1])
     dns: list[str] = []
     addresses: list[bytes] = []
@@ -88,7 +86,7 @@ def _read_subject(element: der.Element) -> tuple[str, tuple[str, ...]]:
     organizations: list[str] = []
     for group in _inside(der.expect(element, der.SEQUENCE)):
         for attribute in _inside(der.expect(group, der.SET)):
-            kind, value = _inside(der.expect(attribute, der.SEQUENCE))
+            kind, value = _pair(attribute)
             found = {x509.COMMON_NAME: common, x509.ORGANIZATION: organizations}.get(der.read_oid(kind))
             if found is None:
                 raise der.DerError("the request's subject has more than common name and organizations")
@@ -101,16 +99,27 @@ def _read_subject(element: der.Element) -> tuple[str, tuple[str, ...]]:
 def _alternative_names(attributes: der.Element) -> list[der.Element]:
     found = []
     for attribute in der.read_all(attributes.content):
-        kind, values = _inside(der.expect(attribute, der.SEQUENCE))
+        kind, values = _pair(attribute)
         if der.read_oid(kind) != EXTENSION_REQUEST:
             continue
         for extensions in _inside(der.expect(values, der.SET)):
             for extension in _inside(der.expect(extensions, der.SEQUENCE)):
-                number, *_, content = _inside(der.expect(extension, der.SEQUENCE))
-                if der.read_oid(number) == x509.ALT_NAMES:
-                    found += _inside(der.read_whole(content.content, der.SEQUENCE))
+                parts = _inside(der.expect(extension, der.SEQUENCE), 2)
+                if der.read_oid(parts[0]) == x509.ALT_NAMES:
+                    found += _inside(der.read_whole(parts[-1].content, der.SEQUENCE))
     return found
 
 
-def _inside(element: der.Element) -> list[der.Element]:
-    return list(der.read_all(element.content))
+def _pair(element: der.Element) -> tuple[der.Element, der.Element]:
+    found = _inside(der.expect(element, der.SEQUENCE), 2)
+    if len(found) > 2:
+        raise der.DerError("the request has more fields than are known")
+    return found[0], found[1]
+
+
+def _inside(element: der.Element, least: int = 0) -> list[der.Element]:
+    """The values in one; DerError when there are fewer than ``least``."""
+    found = list(der.read_all(element.content))
+    if len(found) < least:
+        raise der.DerError("the request lacks fields")
+    return found

@@ -8,7 +8,6 @@ are to be run for a token are refused; nothing here runs what a file names. Ever
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,7 +58,7 @@ def parse(text: str, source: str = "kubeconfig") -> dict[str, Any]:
         raise KubeconfigError(f"{source}: expected a mapping")
     for plural in LISTS:
         entries = data.get(plural) or []
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) and "name" in entry for entry in entries):
+        if not isinstance(entries, list) or not all(map(_has_name, entries)):
             raise KubeconfigError(f"{source}: {plural}: expected a list of entries with names")
         data[plural] = entries
     return {"apiVersion": "v1", "kind": "Config", **data}
@@ -121,6 +120,10 @@ def selected(config: Mapping[str, Any], read_file: ReadFile | None = None) -> Ac
     user = _entry(config, "users", context.get("user"))
     if "exec" in user or "auth-provider" in user:
         raise KubeconfigError("the user of this kubeconfig is a program; give it a certificate or a token")
+    try:
+        token = str(user.get("token") or "") or _content(user, "tokenFile", read_file).decode().strip()
+    except UnicodeDecodeError:
+        raise KubeconfigError("the user's token is not text") from None
     host, port = split_server(str(cluster.get("server") or ""))
     return Access(
         host=host,
@@ -128,7 +131,7 @@ def selected(config: Mapping[str, Any], read_file: ReadFile | None = None) -> Ac
         ca=_content(cluster, "certificate-authority", read_file),
         certificate=_content(user, "client-certificate", read_file),
         key=_content(user, "client-key", read_file),
-        token=str(user.get("token") or "") or _content(user, "tokenFile", read_file).decode().strip(),
+        token=token,
         server_name=str(cluster.get("tls-server-name") or ""),
     )
 
@@ -147,7 +150,7 @@ def split_server(url: str) -> tuple[str, int]:
 
 def with_server(config: Mapping[str, Any], server: str) -> dict[str, Any]:
     """The same configuration with all its clusters at ``server``."""
-    clusters = [{**entry, "cluster": {**entry.get("cluster", {}), "server": server}} for entry in config["clusters"]]
+    clusters = [{**entry, "cluster": {**_inner(entry, "clusters"), "server": server}} for entry in config["clusters"]]
     return {**config, "clusters": clusters}
 
 
@@ -164,10 +167,10 @@ def merge(base: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
 def forget(base: Mapping[str, Any], ca: bytes) -> dict[str, Any]:
     """``base`` without the clusters whose authority is ``ca`` (PEM), and without what leads to them only."""
     gone = {each["name"] for each in base["clusters"] if _inner(each, "clusters").get(CA) == _encoded(ca)}
-    contexts = [entry for entry in base["contexts"] if _inner(entry, "contexts").get("cluster") not in gone]
+    contexts = [entry for entry in base["contexts"] if str(_inner(entry, "contexts").get("cluster")) not in gone]
     dropped = [entry for entry in base["contexts"] if entry not in contexts]
-    used = {_inner(entry, "contexts").get("user") for entry in contexts}
-    orphans = {_inner(entry, "contexts").get("user") for entry in dropped} - used
+    used = {_user_of(entry) for entry in contexts}
+    orphans = {_user_of(entry) for entry in dropped} - used
     current = base.get("current-context") or ""
     return {
         **base,
@@ -178,9 +181,17 @@ def forget(base: Mapping[str, Any], ca: bytes) -> dict[str, Any]:
     }
 
 
+def _has_name(entry: object) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get("name"), str)
+
+
 def _inner(entry: Mapping[str, Any], plural: str) -> Mapping[str, Any]:
     inner = entry.get(LISTS[plural])
     return inner if isinstance(inner, dict) else {}
+
+
+def _user_of(context: Mapping[str, Any]) -> str:
+    return str(_inner(context, "contexts").get("user"))
 
 
 def _entry(config: Mapping[str, Any], plural: str, name: object) -> Mapping[str, Any]:
@@ -195,7 +206,7 @@ def _content(data: Mapping[str, Any], name: str, read_file: ReadFile | None) -> 
     if encoded := data.get(f"{name}-data"):
         try:
             return base64.b64decode(str(encoded), validate=True)
-        except binascii.Error:
+        except ValueError:
             raise KubeconfigError(f"{name}-data is not base64") from None
     if (path := data.get(name)) and read_file is not None:
         return read_file(str(path))

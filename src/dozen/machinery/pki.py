@@ -148,7 +148,7 @@ def from_pem(text: str) -> list[tuple[str, bytes]]:
         elif label and line == f"-----END {label}-----":
             try:
                 blocks.append((label, binascii.a2b_base64("".join(body), strict_mode=True)))
-            except binascii.Error as error:
+            except ValueError as error:  # binascii's own is one too; beyond ASCII it is a plain one
                 raise PkiError(f"a PEM block {label} is not base64: {error}") from None
             label = ""
         elif label:

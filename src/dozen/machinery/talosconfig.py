@@ -9,7 +9,6 @@ written back.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -130,7 +129,7 @@ def _render_context(context: Context) -> dict[str, Any]:
 def _decode(text: str, where: str) -> str:
     try:
         return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise TalosconfigError(f"{where}: expected PEM text in base64") from None
 
 

@@ -135,7 +135,10 @@ def private_key(seed: bytes) -> bytes:
 
 def read_private_key(data: bytes) -> bytes:
     """The 32-byte seed from a PKCS#8 Ed25519 key, with or without trailing attributes."""
-    version, algorithm, key, *_ = der.read_all(der.read_whole(data, der.SEQUENCE).content)
+    parts = list(der.read_all(der.read_whole(data, der.SEQUENCE).content))
+    if len(parts) < 3:
+        raise der.DerError("the key lacks fields")
+    version, algorithm, key = parts[:3]
     if der.read_integer(version) not in (0, 1) or algorithm.whole != _algorithm():
         raise der.DerError("the key is not an Ed25519 key")
     seed = der.read_whole(der.expect(key, der.OCTET_STRING).content, der.OCTET_STRING).content
@@ -236,8 +239,10 @@ def _read_extensions(fields: list[der.Element]) -> dict[str, bytes]:
         if field.tag != 0xA3:
             continue
         for extension in der.read_all(der.read_whole(field.content, der.SEQUENCE).content):
-            number, *_, content = der.read_all(der.expect(extension, der.SEQUENCE).content)
-            name = der.read_oid(number)
+            parts = list(der.read_all(der.expect(extension, der.SEQUENCE).content))
+            if len(parts) < 2:
+                raise der.DerError("an extension lacks fields")
+            name, content = der.read_oid(parts[0]), parts[-1]
             if name in found:
                 raise der.DerError(f"extension {name} is there twice")
             found[name] = der.expect(content, der.OCTET_STRING).content

@@ -99,6 +99,6 @@ def _check_aggregation(path: str, targets: tuple[str, ...]) -> None:
 def _is_ipv6(host: str) -> bool:
     try:
         socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
-    except OSError:
+    except (OSError, ValueError):  # ValueError for a zero byte
         return False
     return True
