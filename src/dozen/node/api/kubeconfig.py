@@ -28,18 +28,24 @@ def register(router: Router, machine: Machine) -> None:
 
 
 def find_kubeconfig(machine: Machine) -> str:
-    """The administrator's kubeconfig, with a certificate that is made here. Raises RpcError."""
+    """The administrator's kubeconfig, with a certificate that is made here. Raises RpcError.
+
+    One that was kept could be at its end: people choose how long it is good for, and an hour is a good choice.
+    """
+    from dozen.machinery.config.kubernetes_secrets import admin_kubeconfig_lifetime
     from dozen.machinery.resources import secrets
+    from dozen.node.controllers.trust.jobs import make_admin_kubeconfig
 
     config: Any = machine.config
     if config is None or not config.is_complete:
         raise RpcError(Code.FAILED_PRECONDITION, "this node has no configuration yet: apply one first")
     if config.machine_type != "controlplane":
         raise RpcError(Code.UNIMPLEMENTED, "kubeconfig is only available on control plane nodes")
-    found = machine.store.find(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID)
-    if found is None or not found.spec.admin_kubeconfig:
+    root = machine.store.find(secrets.KUBERNETES_ROOT, secrets.KUBERNETES)
+    made = machine.store.find(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID)
+    if root is None or made is None:
         raise RpcError(Code.UNAVAILABLE, "the certificates of Kubernetes are not made yet: is the node's clock right?")
-    return found.spec.admin_kubeconfig
+    return make_admin_kubeconfig(root.spec, float(admin_kubeconfig_lifetime(config)))
 
 
 def pack(text: str) -> bytes:

@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from dozen.machinery import pki
 from dozen.machinery.config import generate, load
+from dozen.machinery.kubeconfig import read_kubeconfig
 from dozen.machinery.messages import message
 from dozen.machinery.resources import secrets
 from dozen.node.api import build_router, theme_paths
+from dozen.node.api.kubeconfig import find_kubeconfig
+from dozen.node.controllers.trust.roots import kubernetes_root
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.calls import FakeCall
 from dozen.testing.machine import FakeMachine
@@ -158,15 +162,32 @@ def test_a_machine_without_configuration_says_what_to_do(ask: Ask, machine: Fake
     assert caught.value.code is Code.FAILED_PRECONDITION
 
 
+def give_kubernetes(machine: FakeMachine) -> None:
+    """What a control plane has when its certificates are made."""
+    root = kubernetes_root(machine.config)
+    machine.store.put(secrets.KUBERNETES_ROOT, secrets.KUBERNETES, root)
+    machine.store.put(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID, secrets.KubernetesCertsSpec())
+
+
+def test_an_administrator_s_certificate_is_good_for_as_long_as_the_configuration_says(machine: FakeMachine) -> None:
+    machine.config = load(
+        BUNDLE.controlplane.replace("cluster:\n", "cluster:\n    adminKubeconfig: {certLifetime: 2h}\n")
+    )
+    give_kubernetes(machine)
+    found = [pki.certificate(read_kubeconfig(find_kubeconfig(machine)).certificate.decode()) for _ in range(2)]
+    assert {each.not_after - each.not_before - pki.BACKDATE for each in found} == {2 * 3600}
+    assert found[0].serial != found[1].serial
+
+
 def test_a_kubeconfig_is_one_file_in_an_archive(ask: Ask, machine: FakeMachine, member: FakeMember) -> None:
     with pytest.raises(RpcError, match="not made yet"):
         ask(f"{SERVICE}/Kubeconfig")
-    spec = secrets.KubernetesCertsSpec(admin_kubeconfig="kind: Config\n")
-    machine.store.put(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID, spec)
+    give_kubernetes(machine)
     packed = b"".join(part.bytes for part in ask(f"{SERVICE}/Kubeconfig"))
     with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
         (entry,) = archive.getmembers()
         content = archive.extractfile(entry)
         assert content is not None
-        assert content.read() == b"kind: Config\n"
+        access = read_kubeconfig(content.read().decode())
+    assert (access.host, access.port) == ("10.0.0.1", 6443)
     assert (entry.name, entry.mode) == ("kubeconfig", 0o600)

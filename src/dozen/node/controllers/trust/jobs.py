@@ -157,10 +157,8 @@ def _kubeconfigs_material(store: Store) -> Kubeconfigs | None:
     from dozen.machinery.config.kubernetes_secrets import admin_kubeconfig_lifetime
     from dozen.node.configuration import parse
 
-    root, active = (
-        store.find(secrets.KUBERNETES_ROOT, secrets.KUBERNETES),
-        store.find(config.MACHINE_CONFIG, config.ACTIVE),
-    )
+    root = store.find(secrets.KUBERNETES_ROOT, secrets.KUBERNETES)
+    active = store.find(config.MACHINE_CONFIG, config.ACTIVE)
     if root is None or active is None:
         return None
     return Kubeconfigs(root.spec, float(admin_kubeconfig_lifetime(parse(active.spec.text))))
@@ -176,14 +174,22 @@ def issue_kubeconfigs(material: Kubeconfigs, lifetime: float) -> Made:
     manager = issue(ca, "system:kube-controller-manager", lifetime=lifetime)
     # Its own name, so that the audit log tells what the node did from what people did.
     own = issue(ca, "machined", organizations=masters, lifetime=lifetime)
-    admin = issue(ca, "admin", organizations=masters, lifetime=material.admin_lifetime)
     made = secrets.KubernetesCertsSpec(
         scheduler_kubeconfig=_kubeconfig(root, local, "scheduler", scheduler),
         controller_manager_kubeconfig=_kubeconfig(root, local, "controller-manager", manager),
         localhost_admin_kubeconfig=_kubeconfig(root, local, "machined", own),
-        admin_kubeconfig=_kubeconfig(root, root.endpoint.full_path, "admin", admin),
+        admin_kubeconfig=make_admin_kubeconfig(root, material.admin_lifetime),
     )
     yield secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID, made
+
+
+def make_admin_kubeconfig(root: secrets.KubernetesRootSpec, lifetime: float) -> str:
+    """The cluster's administrator's, from outside, with a new certificate that is good for ``lifetime`` seconds."""
+    from dozen.machinery.certificates import issue
+
+    ca = authority(root.issuing_ca, "cluster.ca")
+    made = issue(ca, "admin", organizations=("system:masters",), lifetime=lifetime)
+    return _kubeconfig(root, root.endpoint.full_path, "admin", made)
 
 
 def _kubelet_material(store: Store) -> tuple[secrets.KubernetesRootSpec, str] | None:
