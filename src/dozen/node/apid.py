@@ -7,14 +7,12 @@ nothing about what a caller may do, and it reads no message: machined does both.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import signal
 import socket
-import sys
 import weakref
 
 from dozen.machinery.roles import METADATA_KEY, Role
+from dozen.node import doors
 from dozen.node.apid_aggregation import aggregate
 from dozen.node.apid_callers import effective_roles, read_roles
 from dozen.node.apid_credentials import Credentials
@@ -23,7 +21,6 @@ from dozen.rpc.client import Channel
 from dozen.rpc.clientcall import ClientCall
 from dozen.rpc.limits import KIB, MIB, Limits
 from dozen.rpc.proxy import forward, forwarded_fields
-from dozen.rpc.server import Server, serve
 from dozen.rpc.servercall import Peer, ServerCall
 
 DIRECTORY = "/system/run/apid"
@@ -34,10 +31,6 @@ PORT = 50000
 _MACHINED_PATIENCE = 5.0
 # Channels to other nodes that are kept open; above it those without calls go.
 _KEPT_CHANNELS = 32
-# Between looks for the first certificate: first and longest pause. One that is there is found at once.
-_FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
-_BIND_TRIES, _BIND_PAUSE = 20, 0.25
-_GRACE = 2.0
 # What a call to one node must not carry to the next.
 _ROUTING_NAMES = ("node", "nodes", "proxyfrom", METADATA_KEY)
 
@@ -160,50 +153,4 @@ def is_own_name(target: str) -> bool:
 
 async def run() -> int:
     """Serve until SIGTERM. The result is the exit code: 1 when the port cannot be had."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="level=%(levelname)s logger=%(name)s %(message)s")
-    log = logging.getLogger("apid")
-    credentials = Credentials(DIRECTORY, log)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, credentials.refresh)
-    if not await wait_for_certificate(credentials, stop, log):
-        return 0
-    apid = Apid(credentials, log)
-    try:
-        server = await listen(apid, credentials, log)
-    except OSError as error:
-        log.error("cannot listen port=%d error=%s", PORT, error)
-        return 1
-    log.info("serving port=%d", PORT)
-    await stop.wait()
-    await server.close(_GRACE)
-    await apid.close()
-    return 0
-
-
-async def wait_for_certificate(credentials: Credentials, stop: asyncio.Event, log: logging.Logger) -> bool:
-    """True when there is something to serve with, False when told to stop before."""
-    pause = _FIRST_LOOK
-    while not credentials.refresh():
-        if pause == _FIRST_LOOK:
-            log.info("waiting for certificates directory=%s", DIRECTORY)
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            pause = min(2 * pause, _LONGEST_LOOK)
-        else:
-            return False
-    return True
-
-
-async def listen(apid: Apid, credentials: Credentials, log: logging.Logger, port: int = PORT) -> Server:
-    """On all addresses. A predecessor may hold the port for another moment; OSError when it is not let go."""
-    for tries in range(_BIND_TRIES):
-        try:
-            return await serve(apid, port=port, tls=credentials.server_context, limits=Limits(**LIMITS), log=log)
-        except OSError:
-            if tries == _BIND_TRIES - 1:
-                raise
-        await asyncio.sleep(_BIND_PAUSE)
-    raise AssertionError("unreachable")
+    return await doors.run("apid", lambda log: Credentials(DIRECTORY, log), Apid, PORT, LIMITS)

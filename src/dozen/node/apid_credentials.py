@@ -30,7 +30,7 @@ class Credentials:
         self.maintenance = False
         self.generation = 0
         self.client: ssl.SSLContext | None = None
-        self._directory = directory
+        self.directory = directory
         self._log = log
         self._server: ssl.SSLContext | None = None
         self._stamp: _Stamp | None = None
@@ -48,7 +48,7 @@ class Credentials:
         """For the next connection. OSError while nothing has been loaded."""
         self.refresh()
         if self._server is None:
-            raise FileNotFoundError(f"no certificate in {self._directory}")
+            raise FileNotFoundError(f"no certificate in {self.directory}")
         return self._server
 
     def refresh(self) -> bool:
@@ -61,7 +61,7 @@ class Credentials:
         try:
             self._load()
         except (OSError, ValueError) as error:
-            self._log.warning("certificates not usable directory=%s error=%s", self._directory, error)
+            self._log.warning("certificates not usable directory=%s error=%s", self.directory, error)
             return False
         self.generation += 1
         self._log.info("certificates loaded maintenance=%s forwards=%s", self.maintenance, self.can_forward)
@@ -83,7 +83,7 @@ class Credentials:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            with open(os.path.join(self._directory, name), "rb") as file:
+            with open(os.path.join(self.directory, name), "rb") as file:
                 return file.read()
         except FileNotFoundError:
             return None
@@ -92,7 +92,7 @@ class Credentials:
         stamps: list[tuple[int, int, int] | None] = []
         for name in _NAMES:
             try:
-                status = os.stat(os.path.join(self._directory, name))
+                status = os.stat(os.path.join(self.directory, name))
             except OSError:
                 stamps.append(None)
             else:

@@ -8,16 +8,11 @@ authority's key nor the token. It passes this one call on to a socket of machine
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-import sys
-
+from dozen.node import doors
 from dozen.node.apid_credentials import Credentials
 from dozen.rpc.client import Channel
-from dozen.rpc.limits import KIB, MIB, Limits
+from dozen.rpc.limits import KIB, MIB
 from dozen.rpc.proxy import forward, forwarded_fields
-from dozen.rpc.server import serve
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
 
@@ -35,10 +30,7 @@ LIMITS = {
     "max_connections": 64,
     "unread_budget": 1 * MIB,
 }
-_GRACE = 2.0
 _MACHINED_PATIENCE = 5.0
-# How often a first certificate is looked for, seconds.
-_PERIOD = 0.5
 
 
 class Trustd:
@@ -69,25 +61,4 @@ class ServerOnly(Credentials):
 
 async def run() -> int:
     """Serve until SIGTERM. The result is the exit code: 1 when the port cannot be had."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="level=%(levelname)s logger=%(name)s %(message)s")
-    log = logging.getLogger("trustd")
-    credentials = ServerOnly(DIRECTORY, log)
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    while not credentials.refresh():
-        try:
-            await asyncio.wait_for(stop.wait(), _PERIOD)
-        except TimeoutError:
-            continue
-        return 0
-    trustd = Trustd()
-    try:
-        server = await serve(trustd, port=PORT, tls=credentials.server_context, limits=Limits(**LIMITS), log=log)
-    except OSError as error:
-        log.error("cannot listen port=%d error=%s", PORT, error)
-        return 1
-    log.info("serving port=%d", PORT)
-    await stop.wait()
-    await server.close(_GRACE)
-    await trustd.close()
-    return 0
+    return await doors.run("trustd", lambda log: ServerOnly(DIRECTORY, log), lambda *_: Trustd(), PORT, LIMITS)

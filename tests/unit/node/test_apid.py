@@ -14,8 +14,9 @@ import pytest
 
 from dozen.machinery import pki
 from dozen.machinery.messages import message
-from dozen.node.apid import Apid, listen, wait_for_certificate
+from dozen.node.apid import LIMITS, Apid
 from dozen.node.apid_credentials import Credentials
+from dozen.node.doors import listen, wait_for_certificate
 from dozen.rpc.client import Channel
 from dozen.rpc.server import Server, serve
 from dozen.rpc.servercall import ServerCall
@@ -94,7 +95,7 @@ async def node(tmp_path: Path, **identity: Any) -> AsyncIterator[Node]:
     credentials = Credentials(str(directory), LOG)
     assert credentials.refresh()
     apid = Apid(credentials, LOG, machine_socket=socket, machined_patience=0.05)
-    server = await listen(apid, credentials, LOG, port=0)
+    server = await listen(apid, credentials, LOG, 0, LIMITS)
     # Other "nodes" are this one again, by an address that it does not take for its own.
     apid._remote_port = server.addresses[0][1]  # type: ignore[index]
     try:
