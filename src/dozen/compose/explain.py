@@ -9,41 +9,40 @@ from dozen.compose.errors import ComposeError
 from dozen.compose.manifest import Manifest, Record
 
 LINKS = 16
+PROGRAMS = ("/bin/", "/sbin/")
+
+
+class Unexplained(ComposeError):
+    """The image has no such path; ``hint`` says what to ask for instead."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A path's record; ``chain`` leads from it over those that wanted it to one that a recipe lists.
+    """A path's record; ``through`` are the symbolic links that were followed from the path that was asked for.
 
-    ``through`` are the symbolic links that were followed on the way from the path that was asked for.
+    ``programs`` are those that want the file by way of other libraries, where no program wants it itself.
     """
 
     record: Record
-    chain: tuple[Record, ...]
+    programs: tuple[str, ...]
     through: tuple[Record, ...]
 
 
 def explain(manifest: Manifest, path: str) -> Explanation:
-    """Find a path, through links, and who wanted it. Raises ComposeError when the image has no such path."""
+    """Find a path, through links, and who wanted it. Raises Unexplained when the image has no such path."""
     records = {record.path: record for record in manifest.files}
     asked = posixpath.normpath(path)
     through: list[Record] = []
     if asked == "/":
-        raise ComposeError("/ is the image's root: ask for a path below it")
-    record = records.get(asked)
+        raise Unexplained("/ is the image's root", "ask for a path below it")
+    record = records.get(asked) or records.get(follow_links(records, asked, through))
     if record is None:
-        real = follow_links(records, asked, through)
-        record = records.get(real)
-    if record is None:
-        raise ComposeError(f"the image has no {asked}: `dozenctl list {posixpath.dirname(asked)}` shows what there is")
-    chain: list[Record] = []
-    seen = {record.path}
-    step = record
-    while step.wanted_by and step.wanted_by[0] not in seen:
-        step = records[step.wanted_by[0]]
-        seen.add(step.path)
-        chain.append(step)
-    return Explanation(record, tuple(chain), tuple(through))
+        raise Unexplained(f"no recipe put {asked} into the image", _suggest(records, asked))
+    return Explanation(record, _programs_behind(records, record), tuple(through))
 
 
 def follow_links(records: dict[str, Record], path: str, through: list[Record]) -> str:
@@ -64,30 +63,38 @@ def follow_links(records: dict[str, Record], path: str, through: list[Record]) -
 def describe(found: Explanation) -> list[tuple[str, str]]:
     """(label, text) pairs for a person, in the order to print them."""
     record = found.record
-    rows = [("path", record.path)]
-    rows += [("through", f"{link.path} -> {link.target}") for link in found.through]
     kinds = {"link": f"link to {record.target}", "hardlink": f"another name of {record.target}"}
-    size = f", {record.size} bytes" if record.kind == "file" else ""
-    rows.append(("what", f"{kinds.get(record.kind, record.kind)}, mode {record.mode}{size}"))
-    rows.append(("why", record.reason))
-    if record.wanted_by:
-        more = f" and {len(record.wanted_by) - 5} more" if len(record.wanted_by) > 5 else ""
-        rows.append(("wanted by", ", ".join(record.wanted_by[:5]) + more))
-    rows += [("which is", f"{step.path}: {step.reason}") for step in found.chain[:3]]
-    rows.append(("recipe", f"recipes/{record.recipe}"))
-    if record.package:
-        rows.append(("package", f"{record.package} {record.version}"))
-    if record.licence:
-        rows.append(("licence", record.licence))
-    if record.sha256:
-        rows.append(("sha256", record.sha256))
-    return rows
+    size = f", {record.size} bytes" if record.size else ""
+    rows = [
+        ("path", record.path),
+        *(("through", f"{link.path} -> {link.target}") for link in found.through),
+        ("what", f"{kinds.get(record.kind, record.kind)}, mode {record.mode}{size}"),
+        ("why", record.reason),
+        ("recipe", record.recipe),
+        ("package", f"{record.package} {record.version}".strip()),
+        ("licence", record.licence),
+        ("sha256", record.sha256),
+        ("wanted by", ", ".join([*record.wanted_by, *(f"(through those) {name}" for name in found.programs)])),
+    ]
+    return [(label, text) for label, text in rows if text]
 
 
-def compare_hash(record: Record, actual: str) -> str:
-    """What the hash of a running node's file says about it, as a sentence."""
-    if not record.sha256:
-        return "the manifest holds no hash of this path (it is no file, or the manifest itself)"
-    if record.sha256 == actual:
-        return "the node's file is the one that was built"
-    return f"THE NODE'S FILE DIFFERS: it has sha256 {actual}, {record.sha256} was built"
+def _programs_behind(records: dict[str, Record], record: Record) -> tuple[str, ...]:
+    if any(name.startswith(PROGRAMS) for name in record.wanted_by):
+        return ()
+    seen, ahead = set(record.wanted_by), list(record.wanted_by)
+    while ahead:
+        wanting = records.get(ahead.pop())
+        fresh = [name for name in wanting.wanted_by if name not in seen] if wanting is not None else []
+        seen.update(fresh)
+        ahead += fresh
+    return tuple(sorted(name for name in seen if name.startswith(PROGRAMS)))
+
+
+def _suggest(records: dict[str, Record], path: str) -> str:
+    import difflib
+
+    name = posixpath.basename(path)
+    same = [each for each in records if posixpath.basename(each) == name]
+    near = same or difflib.get_close_matches(path, list(records), n=1)
+    return f"did you mean {near[0]}?" if near else "`dozenctl list -r /` shows what there is"

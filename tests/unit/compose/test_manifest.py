@@ -8,7 +8,7 @@ import pytest
 
 from dozen.compose.compare import Baseline, baseline_path, compare_systems, read_baseline
 from dozen.compose.errors import ComposeError
-from dozen.compose.explain import compare_hash, describe, explain
+from dozen.compose.explain import describe, explain
 from dozen.compose.lock import Lock, Pin
 from dozen.compose.manifest import PATH, Manifest, add_manifest, decode_manifest, encode_manifest
 from dozen.compose.objects import get_object
@@ -69,11 +69,9 @@ def test_why_follows_links_and_tells_the_chain(manifest: Manifest) -> None:
     found = explain(manifest, "/lib/x86_64-linux-gnu/libaio.so.1")
     assert found.record.path == f"{LIB}/libaio.so.1"
     assert [link.path for link in found.through] == ["/lib"]
-    assert [step.path for step in found.chain] == ["/sbin/lvm"]
     rows = describe(found)
     assert ("why", "Reads disks.") in rows
     assert ("wanted by", "/sbin/lvm") in rows
-    assert ("which is", "/sbin/lvm: Volumes.") in rows
     assert ("package", "libaio1t64 0.3+b1") in rows
 
 
@@ -83,15 +81,8 @@ def test_a_link_itself_can_be_asked_for(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize("path", ["/bin/sh", "/", "/lib/nothing"])
 def test_what_is_not_there_is_said(manifest: Manifest, path: str) -> None:
-    with pytest.raises(ComposeError, match=r"the image has no|is the image's root"):
+    with pytest.raises(ComposeError, match=r"no recipe put|is the image's root"):
         explain(manifest, path)
-
-
-def test_a_nodes_file_is_compared(manifest: Manifest) -> None:
-    record = explain(manifest, "/sbin/lvm").record
-    assert "the one that was built" in compare_hash(record, record.sha256)
-    assert "DIFFERS" in compare_hash(record, "00")
-    assert "no hash" in compare_hash(explain(manifest, "/lib").record, "00")
 
 
 def test_systems_are_listed_from_large_to_ours(manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -61,15 +61,16 @@ def _image_folders() -> list[Path]:
 
 
 async def _ask_node(node: Node, path: str, output: str) -> None:
+    from dozen.compose.explain import explain
     from dozen.compose.manifest import decode_manifest
 
     manifest = decode_manifest(await node.read_whole(NODE_MANIFEST))
-    record = manifest.find(path)
+    record = explain(manifest, path).record
     facts = [("node", node.label)]
-    if record is not None and record.sha256:
-        actual = await _hash(node, path)
+    if record.sha256:
+        actual = await _hash(node, record.path)
         if actual != record.sha256:
-            _refuse(node.label, path, record, actual)
+            _refuse(node.label, record, actual)
         facts.append(("verified", "the node's file has this hash"))
     _print(manifest, path, output, facts)
 
@@ -83,75 +84,26 @@ async def _hash(node: Node, path: str) -> str:
     return digest.hexdigest()
 
 
-def _refuse(label: str, path: str, record: Record, actual: str) -> None:
+def _refuse(label: str, record: Record, actual: str) -> None:
     from dozen.client.errors import ClientError
 
+    said = f"it has sha256 {actual}, the manifest says {record.sha256}"
     raise ClientError(
-        f"{label}: {path} is not the file of the image: it has sha256 {actual}, the manifest says {record.sha256}",
+        f"{label}: {record.path} is not the file of the image: {said}",
         "do not trust this node; boot it from a fresh image",
     )
 
 
 def _print(manifest: Manifest, path: str, output: str, facts: list[tuple[str, str]]) -> None:
-    from dozen.client.errors import ClientError
+    from dozen.compose.explain import describe, explain
 
-    record = manifest.find(path.rstrip("/") or "/")
-    if record is None:
-        raise ClientError(f"no recipe put {path} into the image", _near(manifest, path))
+    found = explain(manifest, path)
     if output != "text":
         import msgspec
 
         from dozen.cli.output import print_data
 
-        print_data(output, [{**dict(facts), **msgspec.to_builtins(record)}])
+        print_data(output, [{**dict(facts), **msgspec.to_builtins(found.record)}])
         return
-    for title, words in (*explain(manifest, record), *facts):
+    for title, words in (*describe(found), *facts):
         click.echo(f"{title + ':':<12} {printable(words)}")
-
-
-def explain(manifest: Manifest, record: Record) -> list[tuple[str, str]]:
-    """What there is to say about a file, as titles and words."""
-    package = " ".join(part for part in (record.package, record.version) if part)
-    said = [
-        ("path", record.path),
-        ("what", _kind(record)),
-        ("why", record.reason),
-        ("recipe", record.recipe),
-        ("package", package),
-        ("licence", record.licence),
-        ("sha256", record.sha256),
-        ("wanted by", ", ".join(_chain(manifest, record))),
-    ]
-    return [(title, words) for title, words in said if words]
-
-
-def _kind(record: Record) -> str:
-    target = f" to {record.target}" if record.target else ""
-    size = f", {record.size} bytes" if record.size else ""
-    return f"{record.kind}{target}, mode {record.mode}{size}"
-
-
-def _chain(manifest: Manifest, record: Record) -> list[str]:
-    """Who pulled the file in; for a library that only libraries want, also who wants those."""
-    direct = list(record.wanted_by)
-    programs = {name for name in direct if name.startswith(("/bin/", "/sbin/"))}
-    if programs or not direct:
-        return direct
-    known = {each.path: each for each in manifest.files}
-    seen, ahead = set(direct), list(direct)
-    while ahead:
-        for name in getattr(known.get(ahead.pop()), "wanted_by", ()):
-            if name not in seen:
-                seen.add(name)
-                ahead.append(name)
-    roots = sorted(name for name in seen if name.startswith(("/bin/", "/sbin/")))
-    return [*direct, *(f"(through those) {name}" for name in roots)]
-
-
-def _near(manifest: Manifest, path: str) -> str:
-    import difflib
-
-    name = path.rpartition("/")[2]
-    same = [each.path for each in manifest.files if each.path.rpartition("/")[2] == name]
-    near: list[Any] = same or difflib.get_close_matches(path, [each.path for each in manifest.files], n=1)
-    return f"did you mean {near[0]}?" if near else "`dozenctl list -r /` shows what there is"
