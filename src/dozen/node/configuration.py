@@ -22,6 +22,7 @@ from dozen.machinery.resources import config as kinds
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
+    from dozen.machinery.plan import View
     from dozen.node.machine import Machine
 
 OWNER = "configuration"
@@ -65,6 +66,13 @@ def parse(text: str) -> Config:
     from dozen.machinery.config import load
 
     return load(text)
+
+
+def complete(view: View) -> Config | None:
+    """The configuration that the machine is to be a node by, for whoever plans; None in maintenance."""
+    active = view.get(kinds.MACHINE_CONFIG, kinds.ACTIVE)
+    given = parse(active.spec.text) if active is not None else None
+    return given if given is not None and given.is_complete else None
 
 
 class Configurations:

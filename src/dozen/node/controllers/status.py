@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, kubernetes, network, runtime, time
-from dozen.node.configuration import parse
+from dozen.node.configuration import complete
 from dozen.node.stage import STAGE
 
 REQUIRED_SERVICES = ("apid", "machined")
@@ -53,9 +53,8 @@ class MachineStatusController:
 
 def _role(view: View) -> str:
     """``controlplane`` or ``worker``; empty for a machine that is to run no Kubernetes yet."""
-    active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-    given = parse(active.spec.text) if active is not None else None
-    return given.machine_type if given is not None and given.is_complete else ""
+    given = complete(view)
+    return given.machine_type if given is not None else ""
 
 
 def _required_services(role: str) -> tuple[str, ...]:

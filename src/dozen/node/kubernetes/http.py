@@ -55,12 +55,7 @@ class Response:
             while piece := await reader.read(CHUNK):
                 yield piece
         else:
-            left = self._length
-            while left:
-                piece = await reader.read(min(left, CHUNK))
-                if not piece:
-                    raise HttpError("the connection ended in the middle of a reply")
-                left -= len(piece)
+            async for piece in _read_exactly(reader, self._length):
                 yield piece
         # Only what was read to its end leaves a connection on which the next reply begins at its beginning.
         self._connection.reusable = self._ends_by_itself and self.header("connection").lower() != "close"
@@ -153,17 +148,23 @@ async def _read_chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
     while True:
         size = (await _read_line(reader)).partition(b";")[0].strip()
         try:
-            left = int(size, 16)
+            length = int(size, 16)
         except ValueError:
             raise HttpError("a chunk of the reply has no size") from None
-        if left == 0:
+        if length == 0:
             while await _read_line(reader):
                 pass  # trailers
             return
-        while left:
-            piece = await reader.read(min(left, CHUNK))
-            if not piece:
-                raise HttpError("the connection ended in the middle of a reply")
-            left -= len(piece)
+        async for piece in _read_exactly(reader, length):
             yield piece
         await _read_line(reader)
+
+
+async def _read_exactly(reader: asyncio.StreamReader, length: int) -> AsyncIterator[bytes]:
+    """That many bytes in pieces, as they come."""
+    while length:
+        piece = await reader.read(min(length, CHUNK))
+        if not piece:
+            raise HttpError("the connection ended in the middle of a reply")
+        length -= len(piece)
+        yield piece

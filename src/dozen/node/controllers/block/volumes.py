@@ -24,7 +24,7 @@ from dozen.machinery.effects.block import FormatXFS, RepairXFS, WritePartitionTa
 from dozen.machinery.effects.mount import Mount
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import block, config
-from dozen.node.configuration import parse
+from dozen.node.configuration import complete, parse
 
 META, STATE, EPHEMERAL = "META", "STATE", "EPHEMERAL"
 MIB = 1 << 20
@@ -142,7 +142,7 @@ def _is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
 
 
 def _choose_blank(view: View, wanted: str | None) -> Choice:
-    if not _is_configured(view):
+    if complete(view) is None:
         # Which disk it is to be, only the configuration can say: a wrong guess could not be undone.
         return Choice(reason="no disk is taken before the machine has a configuration")
     if wanted == "":
@@ -204,11 +204,6 @@ def wanted_disk(view: View) -> str | None:
         if path == disk.spec.dev_path or path in disk.spec.symlinks:
             return disk.id
     return None
-
-
-def _is_configured(view: View) -> bool:
-    resource = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-    return resource is not None and parse(resource.spec.text).is_complete
 
 
 def system_disk(view: View) -> str:

@@ -9,7 +9,7 @@ from dozen.machinery.addresses import address_of
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import cluster, config, kubernetes, network
 from dozen.machinery.subnets import choose
-from dozen.node.configuration import parse
+from dozen.node.configuration import complete
 
 LOCAL = "local"
 OPERATING_SYSTEM = f"Dozen Linux (v{__version__})"
@@ -29,11 +29,8 @@ class LocalAffiliateController:
     outputs = (cluster.INFO, Shared(cluster.AFFILIATE))
 
     def plan(self, view: View) -> Iterable[Step]:
-        active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-        if active is None:
-            return
-        given = parse(active.spec.text)
-        if not given.is_complete:
+        given = complete(view)
+        if given is None:
             return
         from dozen.machinery.config import effective
         from dozen.machinery.config import kubernetes as wanted

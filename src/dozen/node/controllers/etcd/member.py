@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, etcd, network
 from dozen.machinery.subnets import choose
-from dozen.node.configuration import parse
+from dozen.node.configuration import complete
 
 LOOPBACK = "127.0.0.1"
 
@@ -20,13 +20,10 @@ class EtcdConfigController:
     outputs = (etcd.ETCD_CONFIG,)
 
     def plan(self, view: View) -> Iterable[Step]:
-        active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-        if active is None:
-            return
-        given = parse(active.spec.text)
+        given = complete(view)
         from dozen.machinery.config import kubernetes, kubernetes_node
 
-        if not given.is_complete or not kubernetes.is_control_plane(given):
+        if given is None or not kubernetes.is_control_plane(given):
             return
         wanted = kubernetes_node.etcd(given)
         subnets = kubernetes.network(given)

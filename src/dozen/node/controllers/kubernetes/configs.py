@@ -10,7 +10,8 @@ from dozen.machinery.effects.files import MakeDirectory, WriteFile
 from dozen.machinery.kubernetes import paths, versions
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import block, config, controlplane, kubernetes
-from dozen.node.controllers.kubernetes.naming import KUBELET, complete
+from dozen.node.configuration import complete
+from dozen.node.controllers.kubernetes.naming import KUBELET
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config

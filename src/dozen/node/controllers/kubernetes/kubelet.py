@@ -9,7 +9,8 @@ from dozen.machinery.effects.files import MakeDirectory, WriteFile
 from dozen.machinery.kubernetes import kubelet, paths
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import config, controlplane, kubernetes, runtime
-from dozen.node.controllers.kubernetes.naming import KUBELET, NODENAME, complete
+from dozen.node.configuration import complete
+from dozen.node.controllers.kubernetes.naming import KUBELET, NODENAME
 
 
 class KubeletController:

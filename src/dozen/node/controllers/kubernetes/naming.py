@@ -8,20 +8,13 @@ from typing import TYPE_CHECKING
 from dozen.machinery.addresses import address_of, contains
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, kubernetes, network
-from dozen.node.configuration import parse
+from dozen.node.configuration import complete
 
 if TYPE_CHECKING:
-    from dozen.machinery.config import Config
+    pass
 
 NODENAME, KUBELET = "nodename", "kubelet"
 _ACTIVE = Input(config.MACHINE_CONFIG, config.ACTIVE)
-
-
-def complete(view: View) -> Config | None:
-    """The configuration that the machine is to be a node by, None in maintenance."""
-    active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-    given = parse(active.spec.text) if active is not None else None
-    return given if given is not None and given.is_complete else None
 
 
 class NodenameController:

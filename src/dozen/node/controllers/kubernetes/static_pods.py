@@ -15,7 +15,7 @@ from dozen.machinery.kubernetes.objects import Object
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resource import Phase
 from dozen.machinery.resources import config, controlplane, kubernetes, runtime
-from dozen.node.controllers.kubernetes.naming import complete
+from dozen.node.configuration import complete
 
 _VERSION = "talos.dev"
 

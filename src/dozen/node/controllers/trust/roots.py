@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dozen.machinery.addresses import is_address
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, secrets
-from dozen.node.configuration import parse
+from dozen.node.configuration import complete
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
@@ -26,11 +26,8 @@ class RootsController:
     outputs = (secrets.OS_ROOT_SECRET, secrets.ETCD_ROOT, secrets.KUBERNETES_ROOT, secrets.KUBELET_SECRETS)
 
     def plan(self, view: View) -> Iterable[Step]:
-        active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-        if active is None:
-            return
-        given = parse(active.spec.text)
-        if not given.is_complete:
+        given = complete(view)
+        if given is None:
             return
         yield Put(secrets.OS_ROOT_SECRET, OS, _os_root(given))
         if given.cluster is None:
