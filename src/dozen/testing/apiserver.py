@@ -26,7 +26,8 @@ from dozen.machinery.resources.time import TIME_STATUS, TimeStatusSpec
 from dozen.node.controllers.etcd.files import EtcdFilesController
 from dozen.node.controllers.kubernetes import kubernetes_controllers
 from dozen.node.controllers.trust import trust_controllers
-from dozen.node.kubernetes.client import Client, KubernetesError
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import KubernetesError
 from dozen.testing.controllers import Bench
 from dozen.testing.issuing import Told, late_issuers
 

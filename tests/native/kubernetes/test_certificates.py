@@ -9,7 +9,8 @@ import pytest
 
 from dozen.machinery import certificates, pki
 from dozen.machinery.kubeconfig import Access
-from dozen.node.kubernetes.client import ApiError, Client
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError
 from dozen.testing.apiserver import ApiServer
 from dozen.testing.portal import Portal
 

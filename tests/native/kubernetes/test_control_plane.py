@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from dozen.machinery.kubeconfig import Access
-from dozen.node.kubernetes.client import ApiError, Client
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError
 from dozen.testing.apiserver import ApiServer
 from dozen.testing.portal import Portal
 

@@ -29,8 +29,9 @@ from dozen.machinery.resources.manifests import MANIFEST, MANIFEST_STATUS, STATU
 from dozen.node.kubernetes.api import KubernetesApi
 from dozen.node.kubernetes.apply import ManifestApplier
 from dozen.node.kubernetes.approver import ServingApprover
-from dozen.node.kubernetes.client import ApiError, Client, NotFound
+from dozen.node.kubernetes.client import Client
 from dozen.node.kubernetes.drain import cordon
+from dozen.node.kubernetes.errors import ApiError, NotFound
 from dozen.node.kubernetes.member import NodeMember
 from dozen.node.kubernetes.specs import ManifestsController, ManifestSettingsController, NodeSpecsController
 from dozen.testing.apiserver import ApiServer

@@ -23,7 +23,8 @@ async def control_plane_addresses(store: Store) -> list[str]:
     if found is None or not found.spec.admin_kubeconfig:
         return []
     from dozen.machinery.kubeconfig import KubeconfigError, read_kubeconfig
-    from dozen.node.kubernetes.client import Client, KubernetesError
+    from dozen.node.kubernetes.client import Client
+    from dozen.node.kubernetes.errors import KubernetesError
 
     try:
         async with Client(read_kubeconfig(found.spec.admin_kubeconfig), timeout=TIMEOUT) as client:

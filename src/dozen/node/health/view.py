@@ -18,7 +18,8 @@ from dozen.machinery.resources import cluster, network
 from dozen.machinery.resources import config as config_kinds
 from dozen.node.configuration import parse
 from dozen.node.kubernetes.api import KubernetesApi
-from dozen.node.kubernetes.client import Client, KubernetesError
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import KubernetesError
 from dozen.rpc.client import Channel
 from dozen.rpc.status import Code, RpcError
 

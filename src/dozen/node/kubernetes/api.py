@@ -18,7 +18,8 @@ from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.plan import Temporary
 from dozen.machinery.resources import config as kinds
 from dozen.node.configuration import parse
-from dozen.node.kubernetes.client import Client, KubernetesError
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import KubernetesError
 
 if TYPE_CHECKING:
     import logging

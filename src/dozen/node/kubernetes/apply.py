@@ -15,7 +15,8 @@ from dozen.engine.backoff import delay_after
 from dozen.machinery.kubernetes.objects import identity, in_order
 from dozen.machinery.resources.manifests import MANIFEST, MANIFEST_STATUS, STATUS, ManifestStatusSpec
 from dozen.node.kubernetes.api import KubernetesApi, retrying
-from dozen.node.kubernetes.client import ApiError, Client, Unreachable
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError, Unreachable
 
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher

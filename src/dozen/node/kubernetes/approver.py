@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from dozen.machinery.kubernetes.objects import Object
 from dozen.machinery.kubernetes.serving import SIGNER, Decision, Verdict, is_pending, judge
 from dozen.node.kubernetes.api import KubernetesApi, retrying
-from dozen.node.kubernetes.client import Client, Conflict, NotFound
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from dozen.machinery.kubernetes.objects import Object, identity
+from dozen.node.kubernetes.errors import Expired, NotFound, Unreachable, read_status, refusal
 from dozen.node.kubernetes.http import Connection, Response
 
 if TYPE_CHECKING:
@@ -38,38 +39,6 @@ JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
-
-
-class KubernetesError(Exception):
-    """Base of what a call to the Kubernetes API may raise; the message is one sentence for an operator."""
-
-
-class Unreachable(KubernetesError):
-    """There was no answer: no connection, an untrusted certificate, silence, or something that is not Kubernetes."""
-
-
-class ApiError(KubernetesError):
-    """The server refused. ``status`` is HTTP's, ``reason`` Kubernetes' own word (``NotFound``, ``Invalid``)."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-
-
-class NotFound(ApiError):
-    """There is no such object (or no such kind)."""
-
-
-class Conflict(ApiError):
-    """Somebody else changed the object meanwhile, or it is there already."""
-
-
-class Expired(ApiError):
-    """The version to go on from is too old; list anew."""
-
-
-_BY_STATUS = {404: NotFound, 409: Conflict, 410: Expired}
 
 
 class Place(NamedTuple):
@@ -247,7 +216,7 @@ class Client:
             async for line in _lines(response):
                 found = json.loads(line)
                 if found["type"] == "ERROR":
-                    raise _refusal(found["object"].get("code", 500), found["object"])
+                    raise refusal(found["object"].get("code", 500), found["object"])
                 yield Event(found["type"], found["object"])
         except (OSError, TimeoutError, ValueError) as error:
             raise self._unreachable(error) from None
@@ -346,7 +315,7 @@ class Client:
             for warning in response.values("warning"):
                 self._on_warning(warning)
         if response.status >= 400:
-            raise _refusal(response.status, _status_of(await response.read()))
+            raise refusal(response.status, read_status(await response.read()))
         return response
 
     async def _connect(self) -> Connection:
@@ -385,20 +354,6 @@ def _selectors(labels: str, fields: str) -> dict[str, str]:
 def _key(item: Object) -> str:
     metadata = item["metadata"]
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
-
-
-def _status_of(body: bytes) -> Object:
-    """A refusal as Kubernetes' Status; other servers and proxies answer with text."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"message": body.decode("utf-8", "replace").strip()}
-
-
-def _refusal(status: int, said: Object) -> ApiError:
-    message = said.get("message") or f"the Kubernetes API answered with HTTP status {status}"
-    return _BY_STATUS.get(status, ApiError)(status, str(said.get("reason", "")), str(message))
 
 
 async def _lines(response: Response) -> AsyncIterator[bytes]:

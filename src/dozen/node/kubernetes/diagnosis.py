@@ -19,7 +19,8 @@ from dozen.machinery.kubeconfig import Access, KubeconfigError, split_server
 from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.resources import config as kinds
 from dozen.node.configuration import parse
-from dozen.node.kubernetes.client import ApiError, Client, Unreachable
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError, Unreachable
 
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher

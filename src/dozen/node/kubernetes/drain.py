@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dozen.machinery.kubernetes.nodes import cordon_patch
-from dozen.node.kubernetes.client import ApiError, Client, NotFound
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError, NotFound
 from dozen.node.kubernetes.pods import MIRROR
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from dozen.machinery.kubernetes.objects import Object, is_true
 from dozen.machinery.resources.kubernetes import NODENAME
 from dozen.node.kubernetes.api import KubernetesApi
-from dozen.node.kubernetes.client import Client, KubernetesError
+from dozen.node.kubernetes.client import Client
 from dozen.node.kubernetes.drain import cordon, drain
+from dozen.node.kubernetes.errors import KubernetesError
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine

@@ -23,7 +23,8 @@ from dozen.machinery.kubernetes.objects import Object, is_true
 from dozen.machinery.resources.kubernetes import NODE_STATUS, NODENAME, NodeStatusSpec
 from dozen.machinery.resources.manifests import NODE_ANNOTATION, NODE_LABEL, NODE_TAINT
 from dozen.node.kubernetes.api import KubernetesApi, retrying
-from dozen.node.kubernetes.client import ApiError, Client, Conflict
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError, Conflict
 
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher

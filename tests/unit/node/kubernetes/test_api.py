@@ -14,7 +14,7 @@ from dozen.machinery.plan import Temporary
 from dozen.machinery.resources import config
 from dozen.node.kubernetes import api as module
 from dozen.node.kubernetes.api import KubernetesApi, retrying, what_is_missing
-from dozen.node.kubernetes.client import Unreachable
+from dozen.node.kubernetes.errors import Unreachable
 
 BUNDLE = generate("c", "https://10.0.0.1:6443")
 KUBECONFIG = """

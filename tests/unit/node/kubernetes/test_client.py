@@ -13,7 +13,8 @@ import pytest
 from dozen.machinery import pki
 from dozen.machinery.kubeconfig import Access
 from dozen.node.kubernetes import client as module
-from dozen.node.kubernetes.client import ApiError, Client, Conflict, NotFound, Unreachable
+from dozen.node.kubernetes.client import Client
+from dozen.node.kubernetes.errors import ApiError, Conflict, NotFound, Unreachable
 from dozen.node.kubernetes.http import Connection
 from dozen.rpc.tls import server_context
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dozen.node.kubernetes import drain as module
-from dozen.node.kubernetes.client import ApiError, NotFound
 from dozen.node.kubernetes.drain import drain, is_movable
+from dozen.node.kubernetes.errors import ApiError, NotFound
 from dozen.node.kubernetes.leaving import others_take_pods
 from dozen.node.kubernetes.pods import MIRROR, static_pods
 
