@@ -22,8 +22,7 @@ from dozen.compose.console import Console
 from dozen.compose.contents import Sources, add_recipe
 from dozen.compose.errors import BudgetError, ComposeError
 from dozen.compose.filesystems import Profile, lay_out, make_image
-from dozen.compose.image import FILE, FORMAT, Image, describe_file, read_image, write_image
-from dozen.compose.imagecache import FILE as IMAGES
+from dozen.compose.image import FILE, FORMAT, Artefact, Image, describe_file, read_image, write_image
 from dozen.compose.imagecache import write_image_cache
 from dozen.compose.imports import failing_imports
 from dozen.compose.kernel_modules import Kernel, add_kernel
@@ -91,9 +90,9 @@ def compose(context: Context) -> Image:
     judge_imports(context, failing_imports(python.own, python_contents(tree), context.out / "rootfs", tools))
     write_root(context, tree, tools)
     write_boot_files(context, kernel)
-    write_image_cache(context.project, context.lock, tools, context.out, context.console)
+    images = write_image_cache(context.project, context.lock, tools, context.out, context.console)
     write_papers(context, manifest, wheels)
-    image = write_image(describe(context, manifest, kernel), context.out)
+    image = write_image(describe(context, manifest, kernel, images), context.out)
     seconds = time.monotonic() - start
     context.console.say(
         f"image: {manifest.binaries} binaries under {manifest.names} names, {len(manifest.files)} paths, "
@@ -211,7 +210,7 @@ def write_papers(context: Context, manifest: Manifest, wheels: list[Wheel]) -> N
     write_whole(context.out / "sbom.cdx.json", make_sbom(manifest, context.lock, wheels, kernel))
 
 
-def describe(context: Context, manifest: Manifest, kernel: Kernel) -> Image:
+def describe(context: Context, manifest: Manifest, kernel: Kernel, images: Artefact) -> Image:
     out = context.out
     return Image(
         format=FORMAT,
@@ -231,5 +230,5 @@ def describe(context: Context, manifest: Manifest, kernel: Kernel) -> Image:
         binaries=manifest.binaries,
         names=manifest.names,
         files=len(manifest.files),
-        images=describe_file(out / IMAGES),
+        images=images,
     )

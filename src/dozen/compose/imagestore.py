@@ -28,15 +28,23 @@ from dozen.compose.objects import put_object
 from dozen.compose.oci import MANIFEST, BuiltImage, BuiltLayer
 from dozen.compose.toolroot import ToolRoot
 from dozen.compose.tree import Entry, Tree, Why
-from dozen.machinery.imagecache import CONTAINERD, LABEL, MANAGED, PINNED, PLUGINS, chain_ids
+from dozen.machinery import imagecache
+from dozen.machinery.imagecache import (
+    CONTAINERD,
+    LABEL,
+    LISTING,
+    MANAGED,
+    PINNED,
+    PLUGINS,
+    SNAPSHOTTER,
+    chain_ids,
+)
 
 # The node's own containers and Kubernetes' (see dozen.node.containers).
 NAMESPACES = ("k8s.io", "system")
-METADATA = f"{CONTAINERD}/io.containerd.metadata.v1.bolt/meta.db"
-BLOBS = f"{CONTAINERD}/io.containerd.content.v1.content/blobs/sha256"
-SNAPSHOTTER = "overlayfs"
-SNAPSHOTS = f"{CONTAINERD}/io.containerd.snapshotter.v1.{SNAPSHOTTER}"
-LISTING = "/images.json"
+METADATA = f"{CONTAINERD}/{imagecache.METADATA}/meta.db"
+BLOBS = f"{CONTAINERD}/{imagecache.BLOBS}"
+SNAPSHOTS = f"{CONTAINERD}/{imagecache.SNAPSHOTS}"
 
 # metadata/db.go: the version of containerd 1.7.
 _DATABASE_VERSION = 3

@@ -19,20 +19,24 @@ import os
 import shutil
 from pathlib import Path
 
-BOLT = "io.containerd.metadata.v1.bolt"
-BLOBS = "io.containerd.content.v1.content/blobs/sha256"
-OVERLAY = "io.containerd.snapshotter.v1.overlayfs"
-DATABASE = f"{BOLT}/meta.db"
+from dozen.machinery.imagecache import BLOBS, CONTAINERD, LISTING, METADATA, SNAPSHOTS
+
+DATABASE = f"{METADATA}/meta.db"
 ORIGIN = ".origin"
 """Names the prepared disk that a store was begun from."""
 SMALL = 64 * 1024
 """Bytes. Manifests and configurations are well below, layers above."""
 
 
+def inside(disk: Path, path: str) -> Path:
+    """Where a path of the prepared disk is, while that is mounted at ``disk``."""
+    return disk / path.lstrip("/")
+
+
 def identify(disk: Path) -> str:
     """What tells one prepared disk from another: the hash of its list of images; empty when there is no disk."""
     try:
-        return hashlib.sha256((disk / "images.json").read_bytes()).hexdigest()
+        return hashlib.sha256(inside(disk, LISTING).read_bytes()).hexdigest()
     except FileNotFoundError:
         return ""
 
@@ -51,7 +55,7 @@ def seed(disk: Path, root: Path) -> bool:
         return False
     empty(root)
     if wanted:
-        fill(disk / "containerd", root)
+        fill(inside(disk, CONTAINERD), root)
         (root / ORIGIN).write_text(wanted)
     return True
 
@@ -67,7 +71,7 @@ def empty(root: Path) -> None:
 
 
 def fill(prepared: Path, root: Path) -> None:
-    for folder in (BOLT, BLOBS, f"{OVERLAY}/snapshots"):
+    for folder in (METADATA, BLOBS, f"{SNAPSHOTS}/snapshots"):
         (root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     for blob in os.scandir(prepared / BLOBS):
         target = root / BLOBS / blob.name
@@ -75,9 +79,9 @@ def fill(prepared: Path, root: Path) -> None:
             shutil.copyfile(blob.path, target)
         else:
             target.symlink_to(blob.path)
-    for layer in os.scandir(prepared / OVERLAY / "snapshots"):
-        (root / OVERLAY / "snapshots" / layer.name).symlink_to(layer.path)
-    for database in (f"{OVERLAY}/metadata.db", DATABASE):
+    for layer in os.scandir(prepared / SNAPSHOTS / "snapshots"):
+        (root / SNAPSHOTS / "snapshots" / layer.name).symlink_to(layer.path)
+    for database in (f"{SNAPSHOTS}/metadata.db", DATABASE):
         shutil.copyfile(prepared / database, root / database)
         (root / database).chmod(0o600)
 

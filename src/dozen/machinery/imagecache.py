@@ -6,9 +6,16 @@ from collections.abc import Sequence
 
 # The label of the file system that holds the cache.
 LABEL = "IMAGECACHE"
-# Within it: a folder as containerd's own root is laid out, and network plugins, which run on the node itself.
+# Within it: which images there are, a folder as containerd's own root is laid out, and network plugins, which run on
+# the node itself.
+LISTING = "/images.json"
 CONTAINERD = "/containerd"
 PLUGINS = "/cni"
+# Within containerd's folder: its metadata, blobs, and unpacked layers.
+METADATA = "io.containerd.metadata.v1.bolt"
+BLOBS = "io.containerd.content.v1.content/blobs/sha256"
+SNAPSHOTTER = "overlayfs"
+SNAPSHOTS = f"io.containerd.snapshotter.v1.{SNAPSHOTTER}"
 # How containerd's side of the kubelet marks the images that it looks after.
 MANAGED = "io.cri-containerd.image"
 # Of these, an image that is never collected for want of space.

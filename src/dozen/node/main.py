@@ -3,9 +3,9 @@
 ``/sbin/init`` embeds the interpreter, imports this module and calls `main` with the name that it was started under:
 
 * ``init`` as PID 1 is *machined*. It lays the ground (`sequences.INITIALIZE`), brings the node up (`sequences.BOOT`)
-and then waits for somebody to ask for the end. The end is a sequence too, and after it the kernel takes over. *
-``apid``, ``trustd``, ``dashboard``, ``poweroff`` and ``shutdown`` are programs of their own that talk to machined's
-sockets.
+  and then waits for somebody to ask for the end. The end is a sequence too, and after it the kernel takes over.
+* ``apid``, ``trustd``, ``dashboard``, ``poweroff`` and ``shutdown`` are programs of their own that talk to machined's
+  sockets.
 
 Whatever happens on the way, a PID 1 must not return: every path through `live_and_end` ends in `finish`, which reboots,
 powers off or, when the machine is a container, exits.

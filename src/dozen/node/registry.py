@@ -2,8 +2,8 @@
 
 There are three waves. The first is what it takes to answer the API: configuration, network, certificate. The second
 brings /var, which containerd waits for. The third is the rest of the machine; importing it first would only keep
-callers waiting. What needs a kernel of its own stays out
-of a machine that is a container: there the host owns links, clock and disks.
+callers waiting. What needs a kernel of its own stays out of a machine that is a container: there the host owns links,
+clock and disks.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dozen.linux.containerstore import BLOBS, DATABASE, ORIGIN, OVERLAY, SMALL, install_programs, seed
+from dozen.linux.containerstore import DATABASE, ORIGIN, SMALL, install_programs, seed
+from dozen.machinery.imagecache import BLOBS, SNAPSHOTS
 
 
 @pytest.fixture
@@ -17,10 +18,10 @@ def disk(tmp_path: Path) -> Path:
     files = {
         made / "images.json": b"[1]",
         prepared / DATABASE: b"db",
-        prepared / OVERLAY / "metadata.db": b"snapshots",
+        prepared / SNAPSHOTS / "metadata.db": b"snapshots",
         prepared / BLOBS / "small": b"{}",
         prepared / BLOBS / "big": b"x" * (SMALL + 1),
-        prepared / OVERLAY / "snapshots/1/fs/bin/program": b"ELF",
+        prepared / SNAPSHOTS / "snapshots/1/fs/bin/program": b"ELF",
     }
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +37,8 @@ def test_databases_are_copied_and_layers_linked(disk: Path, tmp_path: Path) -> N
     assert (root / DATABASE).stat().st_mode & 0o777 == 0o600
     assert not (root / BLOBS / "small").is_symlink()
     assert (root / BLOBS / "big").readlink() == disk / "containerd" / BLOBS / "big"
-    assert (root / OVERLAY / "snapshots/1").is_symlink()
-    assert (root / OVERLAY / "snapshots/1/fs/bin/program").read_bytes() == b"ELF"
+    assert (root / SNAPSHOTS / "snapshots/1").is_symlink()
+    assert (root / SNAPSHOTS / "snapshots/1/fs/bin/program").read_bytes() == b"ELF"
 
 
 def test_a_store_that_fits_is_left_as_it_is(disk: Path, tmp_path: Path) -> None:
@@ -51,20 +52,20 @@ def test_a_store_that_fits_is_left_as_it_is(disk: Path, tmp_path: Path) -> None:
 def test_another_disk_begins_the_store_anew_and_touches_nothing_prepared(disk: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     seed(disk, root)
-    (root / OVERLAY / "snapshots/2").mkdir()
+    (root / SNAPSHOTS / "snapshots/2").mkdir()
     (disk / "images.json").write_bytes(b"[2]")
     assert seed(disk, root)
-    assert not (root / OVERLAY / "snapshots/2").exists()
-    assert (disk / "containerd" / OVERLAY / "snapshots/1/fs/bin/program").exists()
+    assert not (root / SNAPSHOTS / "snapshots/2").exists()
+    assert (disk / "containerd" / SNAPSHOTS / "snapshots/1/fs/bin/program").exists()
 
 
 def test_a_store_that_was_cut_off_is_begun_again(disk: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     seed(disk, root)
     (root / ORIGIN).unlink()
-    (root / OVERLAY / "metadata.db").unlink()
+    (root / SNAPSHOTS / "metadata.db").unlink()
     assert seed(disk, root)
-    assert (root / OVERLAY / "metadata.db").read_bytes() == b"snapshots"
+    assert (root / SNAPSHOTS / "metadata.db").read_bytes() == b"snapshots"
 
 
 def test_links_that_lead_nowhere_any_more_are_removed(disk: Path, tmp_path: Path) -> None:

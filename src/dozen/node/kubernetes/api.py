@@ -17,6 +17,7 @@ from dozen.machinery.kubeconfig import Access, KubeconfigError, read_kubeconfig
 from dozen.machinery.kubernetes.paths import KUBELET_KUBECONFIG
 from dozen.machinery.plan import Temporary
 from dozen.machinery.resources import config as kinds
+from dozen.machinery.resources import secrets
 from dozen.node.configuration import parse
 from dozen.node.kubernetes.client import Client
 from dozen.node.kubernetes.errors import KubernetesError
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     import logging
 
     from dozen.engine.store import Store
-
-ADMIN_SECRETS = "KubernetesSecrets.secrets.talos.dev"
 
 # How often an API server that is not there yet is asked, and how long an answer counts for others, seconds.
 PERIOD = 2.0
@@ -50,11 +49,9 @@ class KubernetesApi:
 
     def access(self) -> Access | None:
         """The best identity there is now, None while there is none. Raises KubeconfigError and OSError."""
-        kind = self._store.kind_named(ADMIN_SECRETS)
-        for resource in self._store.list(kind) if kind is not None else ():
-            text = str(getattr(resource.spec, "localhost_admin_kubeconfig", ""))
-            if text:
-                return read_kubeconfig(text)
+        own = self._store.find(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID)
+        if own is not None and own.spec.localhost_admin_kubeconfig:
+            return read_kubeconfig(own.spec.localhost_admin_kubeconfig)
         if self.is_control_plane:
             return None
         try:

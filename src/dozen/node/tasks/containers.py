@@ -88,5 +88,5 @@ def prepare(device: str) -> None:
         flags = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
         linux.mount(device, str(CACHE), "erofs", flags, "")
     if containerstore.seed(CACHE, STORE):
-        count = containerstore.install_programs(CACHE / "cni", PLUGINS)
+        count = containerstore.install_programs(containerstore.inside(CACHE, imagecache.PLUGINS), PLUGINS)
         log.info("containers images=%s plugins=%d begun anew", device or "none", count)
