@@ -88,3 +88,28 @@ def test_documents_warn_too() -> None:
         "BondConfig (line 1) is ignored: only Ethernet links are set up: the link is not made",
         "TimeSyncConfig:ptp (line 9) is ignored: time comes from NTP servers",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "taken", "decided"),
+    [
+        (("cluster", "etcd"), "quota-backend-bytes", "data-dir"),
+        (("cluster", "apiServer"), "audit-log-maxage", "tls-cert-file"),
+        (("cluster", "controllerManager"), "v", "kubeconfig"),
+        (("cluster", "scheduler"), "secure-port", "config"),
+        (("machine", "kubelet"), "v", "cert-dir"),
+    ],
+)
+def test_arguments_that_the_node_decides_are_told(path: tuple[str, str], taken: str, decided: str) -> None:
+    data = yaml.load(BUNDLE.controlplane)
+    data[path[0]].setdefault(path[1], {})["extraArgs"] = {taken: "1", decided: "/x"}
+    text = yaml.dump(data)
+    line = 1 + next(at for at, each in enumerate(text.splitlines()) if each.strip() == f"{decided}: /x")
+    assert warnings(load(text)) == [
+        f'{".".join(path)}.extraArgs["{decided}"] (line {line}) is ignored: the node decides it'
+    ]
+
+
+def test_arguments_in_documents_are_told_too() -> None:
+    text = "apiVersion: v1alpha1\nkind: KubeletConfig\nimage: i\nextraArgs: {v: '4', kubeconfig: /x}\n"
+    assert warnings(load(text)) == ['KubeletConfig:extraArgs["kubeconfig"] (line 4) is ignored: the node decides it']

@@ -215,6 +215,23 @@ SUPPORT |= {
 }
 
 
+# Arguments of programs, some of which are the node's to decide (`dozen.machinery.kubernetes.arguments.FIXED`).
+ARGUMENTS = {
+    "cluster.apiServer.extraArgs": "kube-apiserver",
+    "cluster.controllerManager.extraArgs": "kube-controller-manager",
+    "cluster.scheduler.extraArgs": "kube-scheduler",
+    "cluster.etcd.extraArgs": "etcd",
+    "machine.kubelet.extraArgs": "kubelet",
+    "KubeAPIServerConfig:extraArgs": "kube-apiserver",
+    "KubeControllerManagerConfig:extraArgs": "kube-controller-manager",
+    "KubeSchedulerConfig:extraArgs": "kube-scheduler",
+    "KubeletConfig:extraArgs": "kubelet",
+}
+SUPPORT |= {
+    path: Support(State.USED, "except for what the node decides: names, files, addresses") for path in ARGUMENTS
+}
+
+
 def support_of(path: str) -> Support | None:
     """What is done with a field; None for one that nothing in the table is about."""
     kind, colon, rest = path.rpartition(":")
@@ -235,6 +252,8 @@ def warnings(config: Config) -> list[str]:
             support = support_of(path)
             assert support is not None
             found.setdefault(path, (line, f"{path.rstrip(':')} (line {line}) is ignored: {support.note}"))
+        for path, line in _decided_arguments(node, kind):
+            found[path] = line, f"{path} (line {line}) is ignored: the node decides it"
     return [words for _, words in sorted(found.values())]
 
 
@@ -243,6 +262,20 @@ def _ignored_fields(node: MapNode, kind: str) -> Iterator[tuple[str, int]]:
         yield kind, node.line
         return
     yield from _walk(node, kind)
+
+
+def _decided_arguments(document: MapNode, kind: str) -> Iterator[tuple[str, int]]:
+    """Arguments that are set and not the configuration's to set, with lines."""
+    from dozen.machinery.kubernetes.arguments import FIXED
+
+    for path, program in ARGUMENTS.items():
+        if not path.startswith(kind) or (":" in path and not kind):
+            continue
+        node: Node | None = document
+        for step in path.removeprefix(kind).split("."):
+            node = node.items.get(step) if isinstance(node, MapNode) else None
+        if isinstance(node, MapNode):
+            yield from ((f'{path}["{name}"]', node.keys[name]) for name in node.items if name in FIXED[program])
 
 
 def _walk(node: Node, path: str) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The command lines of the control plane's programs: our defaults, and what a configuration may change of them.
+"""The command lines of a cluster's own programs: our defaults, and what a configuration may change of them.
 
 A flag of the configuration replaces ours, or is added to it where a list is meant (plug-ins, feature gates). Flags that
 name the files which the node writes for the program, and by which its parts find each other, are not the
@@ -27,24 +27,43 @@ ETCD_SERVERS = ("https://127.0.0.1:2379",)
 _LISTS = frozenset(
     ("api-audiences", "disable-admission-plugins", "enable-admission-plugins", "feature-gates", "runtime-config")
 )
-_OURS = frozenset(
-    (
-        *("admission-control-config-file", "audit-policy-file", "authentication-config", "authorization-config"),
-        *("authentication-kubeconfig", "authorization-kubeconfig", "client-ca-file", "cluster-signing-cert-file"),
-        *("cluster-signing-key-file", "config", "encryption-provider-config", "etcd-cafile", "etcd-certfile"),
-        *("etcd-keyfile", "etcd-servers", "kubeconfig", "kubelet-client-certificate", "kubelet-client-key"),
-        *("proxy-client-cert-file", "proxy-client-key-file", "requestheader-client-ca-file", "root-ca-file"),
-        *("secure-port", "service-account-private-key-file", "service-account-signing-key-file"),
-        *("tls-cert-file", "tls-private-key-file"),
-    )
-)
+# What an administrator's ``extraArgs`` do not change (`support.warnings` tells so).
+FIXED: Mapping[str, frozenset[str]] = {
+    paths.APISERVER: frozenset(
+        (
+            *("admission-control-config-file", "audit-policy-file", "authentication-config", "authorization-config"),
+            *("client-ca-file", "encryption-provider-config", "etcd-cafile", "etcd-certfile", "etcd-keyfile"),
+            *("etcd-servers", "kubelet-client-certificate", "kubelet-client-key", "proxy-client-cert-file"),
+            *("proxy-client-key-file", "requestheader-client-ca-file", "secure-port"),
+            *("service-account-signing-key-file", "tls-cert-file", "tls-private-key-file"),
+        )
+    ),
+    paths.CONTROLLER_MANAGER: frozenset(
+        (
+            *("authentication-kubeconfig", "authorization-kubeconfig", "client-ca-file", "cluster-signing-cert-file"),
+            *("cluster-signing-key-file", "kubeconfig", "root-ca-file", "service-account-private-key-file"),
+        )
+    ),
+    paths.SCHEDULER: frozenset(("authentication-kubeconfig", "authorization-kubeconfig", "config")),
+    "kubelet": frozenset(("bootstrap-kubeconfig", "cert-dir", "config", "kubeconfig")),
+    # What keeps members together and strangers out.
+    "etcd": frozenset(
+        (
+            *("name", "data-dir", "listen-peer-urls", "listen-client-urls"),
+            *("initial-advertise-peer-urls", "advertise-client-urls", "initial-cluster", "initial-cluster-state"),
+            *("client-cert-auth", "cert-file", "key-file", "trusted-ca-file"),
+            *("peer-client-cert-auth", "peer-cert-file", "peer-key-file", "peer-trusted-ca-file"),
+            *("auto-tls", "peer-auto-tls"),
+        )
+    ),
+}
 
 
-def merged(ours: Flags, said: Mapping[str, Sequence[str]]) -> Flags:
-    """Our flags with those of the configuration."""
+def merged(program: str, ours: Flags, said: Mapping[str, Sequence[str]]) -> Flags:
+    """A program's flags: ours with those of the configuration."""
     found = dict(ours)
     for name, values in said.items():
-        if name in _OURS and name in ours:
+        if name in FIXED[program]:
             continue
         if name in _LISTS and name in found:
             both = [part for text in (*found[name], *values) for part in text.split(",") if part]

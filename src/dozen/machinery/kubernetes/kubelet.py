@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from dozen.machinery.kubernetes import paths
-from dozen.machinery.kubernetes.arguments import CIPHERS, command_line
+from dozen.machinery.kubernetes.arguments import CIPHERS, FIXED, command_line
 from dozen.machinery.kubernetes.objects import Object
 
 CONTAINERD = "unix:///run/containerd/containerd.sock"
@@ -86,7 +86,7 @@ def arguments(given: KubeletInput) -> tuple[str, ...]:
     if given.cloud_external:
         flags["cloud-provider"] = ("external",)
     for name, values in given.extra_args.items():
-        if name not in ("config", "kubeconfig", "bootstrap-kubeconfig", "cert-dir"):
+        if name not in FIXED["kubelet"]:
             flags[name] = tuple(values)
     return command_line(flags)
 

@@ -1,7 +1,7 @@
 """etcd's command line, and the files and addresses that it names. Pure.
 
 Flags are those of etcd 3.6. What keeps members together and strangers out cannot be changed by the configuration's
-``extraArgs`` (`FIXED`); everything else can.
+``extraArgs`` (`dozen.machinery.kubernetes.arguments.FIXED`); everything else can.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from dozen.machinery.kubernetes.arguments import FIXED
 from dozen.machinery.resources.etcd import EtcdLaunchSpec, EtcdSpec
 
 CLIENT_PORT, PEER_PORT = 2379, 2380
@@ -27,16 +28,6 @@ class Places(NamedTuple):
 
 
 NODE = Places()
-
-FIXED = frozenset(
-    (
-        *("name", "data-dir", "listen-peer-urls", "listen-client-urls"),
-        *("initial-advertise-peer-urls", "advertise-client-urls", "initial-cluster", "initial-cluster-state"),
-        *("client-cert-auth", "cert-file", "key-file", "trusted-ca-file"),
-        *("peer-client-cert-auth", "peer-cert-file", "peer-key-file", "peer-trusted-ca-file"),
-        *("auto-tls", "peer-auto-tls"),
-    )
-)
 
 
 def url(address: str, port: int) -> str:
@@ -62,7 +53,7 @@ def render_arguments(spec: EtcdSpec, launch: EtcdLaunchSpec, places: Places = NO
     """etcd's flags in a fixed order; equal inputs give equal flags, so that nothing is restarted for nothing."""
     flags: dict[str, tuple[str, ...]] = {name: (value,) for name, value in _flags(spec, launch, places).items()}
     for name, values in sorted(spec.extra_args.items()):
-        if name not in FIXED:
+        if name not in FIXED["etcd"]:
             flags[name] = values.values
     return tuple(f"--{name}={value}" for name, values in flags.items() for value in values)
 

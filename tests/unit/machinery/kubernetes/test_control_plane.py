@@ -37,7 +37,14 @@ def test_flags_are_one_text_for_each_value_in_order() -> None:
     ],
 )
 def test_a_configuration_replaces_adds_or_is_ignored(said: dict[str, Any], name: str, expected: tuple[str]) -> None:
-    assert arguments.merged(API, said)[name] == expected
+    assert arguments.merged(paths.APISERVER, API, said)[name] == expected
+
+
+def test_what_is_fixed_is_what_the_node_says() -> None:
+    manager = arguments.controller_manager_flags(pod_subnets=(), service_subnets=())
+    for program, ours in ((paths.APISERVER, API), (paths.CONTROLLER_MANAGER, manager)):
+        assert arguments.FIXED[program] <= set(ours)
+    assert arguments.FIXED[paths.SCHEDULER] <= set(arguments.scheduler_flags())
 
 
 def test_the_api_server_is_as_secure_as_it_should_be_by_default() -> None:
