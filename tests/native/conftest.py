@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from dozen.provider.waiting import await_answer
 from dozen.rpc.client import Channel
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
+from native.privileges import require_root
 
 START_SECONDS = 60
 PROGRAMS = {
@@ -54,8 +54,7 @@ def native(
     image: BootImage, bundle: Bundle, portal: Portal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LiveNode]:
     """A control plane's node, started once for all tests."""
-    if os.getuid() != 0:
-        pytest.skip("a node in namespaces needs root")
+    require_root()
     assert image.tree
     context = talosconfig.parse(bundle.talosconfig).select()
     provider, folder = Container(image.tree), tmp_path_factory.mktemp("native")

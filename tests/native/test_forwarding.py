@@ -4,7 +4,6 @@ control plane.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from dozen.provider.machines import BootImage, MachineSpec, report_nothing
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
+from native.privileges import require_root
 
 LEADER, WORKER = "10.9.0.1", "10.9.0.2"
 
@@ -31,8 +31,7 @@ def pair(
     image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[LiveNode, LiveNode]]:
     """(control plane, worker)."""
-    if os.getuid() != 0:
-        pytest.skip("a node in namespaces needs root")
+    require_root()
     assert image.tree
     bundle = generate("pair", f"https://{LEADER}:6443")
     provider = Container(image.tree)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,8 +16,9 @@ from dozen.node.images import find_image, has_snapshot
 from dozen.provider.machines import BootImage
 from dozen.testing.nativeruntime import NativeRuntime
 from dozen.testing.portal import Portal
+from native.privileges import needs_root
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="containerd needs root")
+pytestmark = needs_root
 
 SNAPSHOTTER = "overlayfs"
 # What is asked of each image's program that only works when its libraries and links are there.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -15,8 +14,9 @@ from dozen.provider.machines import BootImage
 from dozen.testing.nativeruntime import NativeRuntime
 from dozen.testing.portal import Portal
 from dozen.testing.toolbox import make_archive
+from native.privileges import needs_root
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="containerd needs root")
+pytestmark = needs_root
 
 
 @pytest.fixture

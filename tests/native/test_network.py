@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from native.privileges import require_root
+
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
 SCRIPT = HERE / "network_scenarios.py"
@@ -27,8 +29,7 @@ def list_scenarios() -> list[str]:
 
 @pytest.mark.parametrize("name", list_scenarios())
 def test_scenario(name: str) -> None:
-    if os.getuid() != 0:
-        pytest.skip("making a network namespace needs root")
+    require_root()
     for program in ("unshare", "nsenter", "ip"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -26,8 +25,9 @@ from dozen.testing.archives import make_archive
 from dozen.testing.controllers import PlainView
 from dozen.testing.nativeruntime import NativeRuntime
 from dozen.testing.registry import Registry
+from native.privileges import needs_root
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="containerd needs root")
+pytestmark = needs_root
 
 CONFIG = generate("pulling", "https://127.0.0.1:6443").worker
 ARCHIVE = make_archive("app", {"bin/app": b"x" * 100_000}, links={}, folders=(), config={"Cmd": ["/bin/app"]})

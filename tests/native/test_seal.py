@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 
 import pytest
 
 from dozen.compose import toolroot
+from native.privileges import needs_root
 from native.sealed_tree import SealedTree, build_tree
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes mount namespaces and device nodes")
+pytestmark = needs_root
 
 ATTACKS = (
     "change_search_path",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from dozen.linux import udev
 from dozen.provider.machines import BootImage
+from native.privileges import needs_root
 
 # What udevd needs of the machine, and nothing through which it could change this one: /sys is read-only, /dev is empty.
 PREPARE = """
@@ -25,7 +25,7 @@ exec chroot "$1" /sbin/udevd --debug
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces")
+@needs_root
 def test_rules_are_read_again_when_told(image: BootImage, tmp_path: Path) -> None:
     assert image.tree
     (tmp_path / "udev/rules.d").mkdir(parents=True)

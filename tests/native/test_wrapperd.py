@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import pytest
 
+from native.privileges import needs_root
 from native.sealed_tree import SealedTree, build_tree
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: changes users, capabilities and namespaces")
+pytestmark = needs_root
 
 STATUS = "/proc/self/status"
 CAP_NET_BIND_SERVICE = 1 << 10

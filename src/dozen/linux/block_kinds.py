@@ -38,7 +38,7 @@ class ContentSpec(Spec):
 
 
 CONTENT = Kind(
-    "BlockContents.block.dozen.dev",
+    "BlockContents.block.dozen",
     "runtime",
     ContentSpec,
     "BlockContent",
@@ -54,7 +54,7 @@ class ScanSpec(Spec):
     WIRE = "1 settled bool"
 
 
-SCAN = Kind("BlockScans.block.dozen.dev", "runtime", ScanSpec, "BlockScan", columns=(("Settled", "{.settled}"),))
+SCAN = Kind("BlockScans.block.dozen", "runtime", ScanSpec, "BlockScan", columns=(("Settled", "{.settled}"),))
 DEVICES = "devices"  # the id of the one SCAN
 
 
@@ -77,7 +77,7 @@ class OutcomeSpec(Spec):
 
 
 OUTCOME = Kind(
-    "BlockOutcomes.block.dozen.dev",
+    "BlockOutcomes.block.dozen",
     "runtime",
     OutcomeSpec,
     "BlockOutcome",

@@ -16,4 +16,4 @@ class StageSpec(Spec):
     """
 
 
-STAGE = Kind("MachineStages.runtime.dozen.dev", "runtime", StageSpec, "MachineStage", columns=(("Stage", "{.stage}"),))
+STAGE = Kind("MachineStages.runtime.dozen", "runtime", StageSpec, "MachineStage", columns=(("Stage", "{.stage}"),))

@@ -226,4 +226,4 @@ class APIServerAnswersSpec(Spec):
     WIRE = "1 answered bool"
 
 
-API_SERVER_ANSWERS = Kind("APIServerAnswers.kubernetes.dozen.dev", "k8s", APIServerAnswersSpec, "APIServerAnswers")
+API_SERVER_ANSWERS = Kind("APIServerAnswers.kubernetes.dozen", "k8s", APIServerAnswersSpec, "APIServerAnswers")
