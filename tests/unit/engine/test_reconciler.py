@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from dozen.engine.backoff import CAP, delay_after
 from dozen.engine.reconciler import REST, Activity
 from dozen.machinery.plan import Effect, Input, Output, Permanent, Put, Remove, Requeue, Step, Temporary, View
-from dozen.machinery.resource import Kind, Phase
-from dozen.machinery.resources.spec import Spec
-from dozen.testing.controllers import Bench, Planned
+from dozen.machinery.resource import Phase
+from dozen.testing.controllers import Bench
 from dozen.testing.store import assert_gone, assert_resource
-
-
-class ThingSpec(Spec):
-    size: int = 0
-
-
-DISK = Kind("Disks.test.dev", "test", ThingSpec, "Disk")
-MOUNT = Kind("Mounts.test.dev", "test", ThingSpec, "Mount")
-FOLDER = Kind("Folders.test.dev", "test", ThingSpec, "Folder")
-
-
-@dataclass(frozen=True, slots=True)
-class Mount(Effect):
-    name: str
+from unit.engine.things import DISK, FOLDER, MOUNT, Mount, ThingSpec, ids, planned, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +50,6 @@ class Folders:
         for mount in view.list(MOUNT):
             if mount.metadata.phase is Phase.RUNNING:
                 yield Put(FOLDER, mount.id, ThingSpec(size=mount.spec.size))
-
-
-def planned(
-    plan: Callable[[View], Iterable[Step]],
-    inputs: tuple[Input, ...] = (Input(DISK),),
-    outputs: tuple[Output, ...] = (MOUNT,),
-    name: str = "planned",
-) -> Planned:
-    return Planned(name, plan, inputs, outputs)
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(coroutine, 20))
-
-
-def ids(bench: Bench, kind: Kind[ThingSpec]) -> list[str]:
-    return [each.id for each in bench.store.list(kind)]
 
 
 def test_plans_at_the_start_and_upon_changes() -> None:

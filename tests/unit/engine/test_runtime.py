@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -17,23 +15,9 @@ from dozen.engine.runtime import EdgeType, Runtime
 from dozen.engine.store import Store
 from dozen.machinery.plan import Effect, Input, Output, Put, Shared, Step, View
 from dozen.machinery.resource import Kind, Phase
-from dozen.machinery.resources.spec import Spec
 from dozen.testing.clock import drain
-from dozen.testing.controllers import Bench, Planned
-
-
-class ThingSpec(Spec):
-    size: int = 0
-
-
-DISK = Kind("Disks.test.dev", "test", ThingSpec, "Disk")
-MOUNT = Kind("Mounts.test.dev", "test", ThingSpec, "Mount")
-FOLDER = Kind("Folders.test.dev", "test", ThingSpec, "Folder")
-
-
-@dataclass(frozen=True, slots=True)
-class Mount(Effect):
-    name: str
+from dozen.testing.controllers import Bench
+from unit.engine.things import DISK, FOLDER, MOUNT, Mount, ThingSpec, ids, planned, run
 
 
 class Mounter:
@@ -47,23 +31,6 @@ class Mounter:
         for disk in view.list(DISK):
             yield Mount(disk.id)
             yield Put(MOUNT, disk.id, ThingSpec(size=disk.spec.size))
-
-
-def planned(
-    plan: Callable[[View], Iterable[Step]],
-    inputs: tuple[Input, ...] = (Input(DISK),),
-    outputs: tuple[Output, ...] = (MOUNT,),
-    name: str = "planned",
-) -> Planned:
-    return Planned(name, plan, inputs, outputs)
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(coroutine, 20))
-
-
-def ids(bench: Bench, kind: Kind[ThingSpec]) -> list[str]:
-    return [each.id for each in bench.store.list(kind)]
 
 
 class TestView:

@@ -50,6 +50,18 @@ async def until(condition: Callable[[], bool], timeout: float = 5.0) -> None:
         await asyncio.sleep(0.005)
 
 
+async def echo_and_flood(channel: Channel, count: int) -> None:
+    """A talk both ways, message by message, and then ``count`` messages one way."""
+    async with channel.call("/t.T/Echo") as call:
+        for number in range(50):
+            await call.send(b"%d" % number)
+            assert await call.recv() == b"%d" % number
+        await call.end()
+        assert await call.recv() is None
+    numbers = [int.from_bytes(m[:4], "big") async for m in channel.server_stream("/t.T/Flood", b"%d" % count)]
+    assert numbers == list(range(count))
+
+
 class Service:
     """Methods by the last part of the path; remembers who was cancelled."""
 

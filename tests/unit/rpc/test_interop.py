@@ -19,7 +19,7 @@ from grpclib.server import Server as OtherServer
 from dozen.rpc.client import Channel
 from dozen.rpc.server import serve
 from dozen.rpc.status import Code, RpcError
-from unit.rpc.ends import Service, run, until
+from unit.rpc.ends import Service, echo_and_flood, run, until
 
 
 class RawCodec(CodecBase):
@@ -191,14 +191,7 @@ def test_our_client_echoes(tmp_path: Path, size: int) -> None:
 def test_our_client_streams_and_floods(tmp_path: Path) -> None:
     async def main() -> None:
         async with their_server(tmp_path) as (_, channel):
-            async with channel.call("/t.T/Echo") as call:
-                for number in range(50):
-                    await call.send(b"%d" % number)
-                    assert await call.recv() == b"%d" % number
-                await call.end()
-                assert await call.recv() is None
-            numbers = [int.from_bytes(m[:4], "big") async for m in channel.server_stream("/t.T/Flood", b"100")]
-            assert numbers == list(range(100))
+            await echo_and_flood(channel, 100)
 
     run(main())
 

@@ -16,7 +16,7 @@ from dozen.rpc.proxy import forward, forwarded_fields
 from dozen.rpc.server import Server, serve
 from dozen.rpc.servercall import ServerCall
 from dozen.rpc.status import Code, RpcError
-from unit.rpc.ends import Service, run, until
+from unit.rpc.ends import Service, echo_and_flood, run, until
 
 
 @asynccontextmanager
@@ -53,14 +53,7 @@ def test_unary(tmp_path: Path, size: int) -> None:
 def test_streams_both_ways(tmp_path: Path) -> None:
     async def main() -> None:
         async with chain(tmp_path, Service()) as (channel, _, _):
-            async with channel.call("/t.T/Echo") as call:
-                for number in range(50):
-                    await call.send(b"%d" % number)
-                    assert await call.recv() == b"%d" % number
-                await call.end()
-                assert await call.recv() is None
-            numbers = [int.from_bytes(m[:4], "big") async for m in channel.server_stream("/t.T/Flood", b"200")]
-            assert numbers == list(range(200))
+            await echo_and_flood(channel, 200)
 
     run(main())
 

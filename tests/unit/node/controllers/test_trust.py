@@ -18,7 +18,7 @@ from dozen.machinery import certificates, pki
 from dozen.machinery.config import generate
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.kubeconfig import read_kubeconfig
-from dozen.machinery.kubernetes import versions
+from dozen.machinery.kubernetes import paths, versions
 from dozen.machinery.plan import Put
 from dozen.machinery.resources import config, kubernetes, network, secrets
 from dozen.machinery.resources.time import TIME_STATUS, TimeStatusSpec
@@ -148,7 +148,7 @@ def test_programs_find_their_files_and_nobody_else_can_read_them() -> None:
     *steps, status = files.StaticPodSecretsController().plan(control_plane_view())
     assert isinstance(status, Put)
     assert status.spec == kubernetes.SecretsStatusSpec(ready=True, version=status.spec.version)  # type: ignore[attr-defined]
-    written = {step.path.removeprefix(f"{files.DIRECTORY}/"): step for step in steps if isinstance(step, WriteFile)}
+    written = {step.path.removeprefix(f"{paths.SECRETS}/"): step for step in steps if isinstance(step, WriteFile)}
     uids = {
         "kube-apiserver": versions.APISERVER_UID,
         "kube-controller-manager": versions.CONTROLLER_MANAGER_UID,
