@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from dozen.linux import block_kinds as words
 from dozen.linux.block_probe import Probe, probe
+from dozen.linux.sysfs import read_attribute
 
 SYSFS = "/sys"
 LINKS = "/dev/disk"
@@ -96,7 +97,7 @@ def natural(name: str) -> tuple[int, str, tuple[tuple[int, str], ...]]:
 
 def _read_device(path: str, root: str) -> Device | None:
     name = os.path.basename(path)
-    major, _, minor = _read(path, "dev").partition(":")
+    major, _, minor = read_attribute(f"{path}/dev").partition(":")
     sectors = _read_number(path, "size")
     if not major.isdigit() or not minor.isdigit() or sectors == 0:
         return None  # gone meanwhile, or a drive without a medium
@@ -131,12 +132,14 @@ def _read_identity(path: str, root: str) -> dict[str, Any]:
     bus = path.removeprefix(os.path.realpath(root))
     transport = next((name for part, name in TRANSPORTS if part in bus), "")
     return {
-        "model": " ".join((_read(path, "device/model") or _read(path, "device/name")).split()),
-        "firmware": _read(path, "device/firmware_rev") or _read(path, "device/rev"),
-        "serial": _read(path, "serial") or _read(path, "device/serial") or _read_scsi_serial(path),
-        "modalias": _read(path, "device/modalias"),
-        "wwid": _read(path, "wwid") or _read(path, "device/wwid"),
-        "uuid": _read(path, "uuid"),
+        "model": " ".join((read_attribute(f"{path}/device/model") or read_attribute(f"{path}/device/name")).split()),
+        "firmware": read_attribute(f"{path}/device/firmware_rev") or read_attribute(f"{path}/device/rev"),
+        "serial": read_attribute(f"{path}/serial")
+        or read_attribute(f"{path}/device/serial")
+        or _read_scsi_serial(path),
+        "modalias": read_attribute(f"{path}/device/modalias"),
+        "wwid": read_attribute(f"{path}/wwid") or read_attribute(f"{path}/device/wwid"),
+        "uuid": read_attribute(f"{path}/uuid"),
         "bus_path": bus.removeprefix("/devices").partition("/block/")[0],
         "transport": "" if "/virtual/" in bus else transport,
     }
@@ -157,21 +160,13 @@ def _read_scsi_serial(path: str) -> str:
         return ""
 
 
-def _read(path: str, name: str) -> str:
-    try:
-        with open(f"{path}/{name}", encoding="utf-8", errors="replace") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
-
-
 def _read_number(path: str, name: str) -> int:
-    text = _read(path, name)
+    text = read_attribute(f"{path}/{name}")
     return int(text) if text.isdigit() else 0
 
 
 def _read_uevent(path: str) -> dict[str, str]:
-    lines = (line.partition("=") for line in _read(path, "uevent").splitlines())
+    lines = (line.partition("=") for line in read_attribute(f"{path}/uevent").splitlines())
     return {name: value for name, _, value in lines}
 
 

@@ -6,6 +6,8 @@ import os
 
 import msgspec
 
+from dozen.linux.sysfs import read_attribute
+
 SYSFS = "/sys/class/net"
 
 
@@ -46,23 +48,15 @@ def read_details(name: str, root: str = SYSFS) -> LinkDetails:
     return LinkDetails(
         bus_path=os.path.basename(pci),
         driver=os.path.basename(os.path.realpath(f"{device}/driver")) if os.path.exists(f"{device}/driver") else "",
-        vendor_id=_read(f"{pci}/vendor"),
-        product_id=_read(f"{pci}/device"),
+        vendor_id=read_attribute(f"{pci}/vendor"),
+        product_id=read_attribute(f"{pci}/device"),
     )
 
 
 def read_speed(name: str, root: str = SYSFS) -> Speed:
     """What a link negotiated; the kernel refuses to say for links that are down or have no such thing."""
-    speed, duplex = _read(f"{root}/{name}/speed"), _read(f"{root}/{name}/duplex")
+    speed, duplex = read_attribute(f"{root}/{name}/speed"), read_attribute(f"{root}/{name}/duplex")
     return Speed(
         mbit=int(speed) if speed.isdecimal() and speed != "4294967295" else 0,
         duplex={"half": "Half", "full": "Full"}.get(duplex, "Unknown"),
     )
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -10,6 +10,8 @@ import os
 
 import msgspec
 
+from dozen.linux.sysfs import read_attribute
+
 SYSFS = "/sys/bus/pci/devices"
 
 CLASSES = {
@@ -78,7 +80,7 @@ def list_devices(root: str = SYSFS) -> list[Device]:
 
 def describe_device(root: str, address: str) -> Device:
     """One device; what sysfs does not say is empty."""
-    code = _read(f"{root}/{address}/class").removeprefix("0x").zfill(6)
+    code = read_attribute(f"{root}/{address}/class").removeprefix("0x").zfill(6)
     try:
         base, sub = int(code[:2], 16), int(code[2:4], 16)
     except ValueError:
@@ -88,17 +90,9 @@ def describe_device(root: str, address: str) -> Device:
         address=address,
         class_id=f"0x{base:02x}",
         subclass_id=f"0x{sub:02x}",
-        vendor_id=_read(f"{root}/{address}/vendor"),
-        product_id=_read(f"{root}/{address}/device"),
+        vendor_id=read_attribute(f"{root}/{address}/vendor"),
+        product_id=read_attribute(f"{root}/{address}/device"),
         class_name=CLASSES.get(base, ""),
         subclass_name=SUBCLASSES.get((base, sub), ""),
         driver=os.path.basename(os.path.realpath(driver)) if os.path.exists(driver) else "",
     )
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dozen.machinery.kubernetes import paths
 from dozen.machinery.kubernetes.arguments import CIPHERS, FIXED, command_line
-from dozen.machinery.kubernetes.objects import Object
+from dozen.machinery.kubernetes.objects import Object, laid_over
 
 CONTAINERD = "unix:///run/containerd/containerd.sock"
 # Kept back from pods: what the system's own services use, beside the control plane's pods, which count themselves.
@@ -67,7 +67,7 @@ def configuration(given: KubeletInput) -> Object:
         found["staticPodPath"] = paths.MANIFESTS
     if given.taints and not given.skip_registration:
         found["registerWithTaints"] = [_taint(key, text) for key, text in given.taints.items()]
-    return _laid_over(found, given.extra_config)
+    return laid_over(found, given.extra_config)
 
 
 def arguments(given: KubeletInput) -> tuple[str, ...]:
@@ -94,11 +94,3 @@ def arguments(given: KubeletInput) -> tuple[str, ...]:
 def _taint(key: str, text: str) -> Object:
     value, _, effect = text.rpartition(":")
     return {"key": key, "effect": effect} | ({"value": value} if value else {})
-
-
-def _laid_over(base: Object, over: Mapping[str, object]) -> Object:
-    found = dict(base)
-    for name, value in over.items():
-        below = found.get(name)
-        found[name] = _laid_over(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
-    return found

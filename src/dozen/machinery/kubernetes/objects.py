@@ -55,6 +55,16 @@ def identity(item: Object) -> Identity:
     return found
 
 
+def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:
+    """``over`` upon ``base``, mapping by mapping; lists and values are replaced."""
+    found = dict(base)
+    for name, value in over.items():
+        below = found.get(name)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        found[name] = laid_over(below, value) if both else value  # type: ignore[arg-type]
+    return found
+
+
 def in_order(items: Iterable[Object]) -> list[Object]:
     """The objects so that what others need comes first; otherwise as given."""
     return sorted(items, key=lambda item: _rank(str(item.get("kind"))))

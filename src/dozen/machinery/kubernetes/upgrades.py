@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
+    from dozen.machinery.config.kubernetes import Component
+    from dozen.machinery.config.kubernetes_node import Kubelet
 
 # In the order in which they are changed: others are never newer than the API server that they speak with.
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -99,34 +101,27 @@ def removed_apis(metrics: str, new: Version) -> list[str]:
 
 def image_of(config: Config, program: str) -> str:
     """The image that a configuration leads to."""
-    from dozen.machinery.config import kubernetes, kubernetes_node
-
-    if program == KUBELET:
-        return kubernetes_node.kubelet(config).image
-    if program == "kube-apiserver":
-        return kubernetes.api_server(config).program.image
-    ask = {
-        "kube-controller-manager": kubernetes.controller_manager,
-        "kube-scheduler": kubernetes.scheduler,
-        PROXY: kubernetes.proxy,
-    }
-    return ask[program](config).image
+    return _settings_of(config, program).image
 
 
 def flags_of(config: Config, program: str) -> Mapping[str, object]:
     """The flags that a configuration gives to a program."""
+    return _settings_of(config, program).extra_args
+
+
+def _settings_of(config: Config, program: str) -> Component | Kubelet:
     from dozen.machinery.config import kubernetes, kubernetes_node
 
     if program == KUBELET:
-        return kubernetes_node.kubelet(config).extra_args
+        return kubernetes_node.kubelet(config)
     if program == "kube-apiserver":
-        return kubernetes.api_server(config).program.extra_args
+        return kubernetes.api_server(config).program
     ask = {
         "kube-controller-manager": kubernetes.controller_manager,
         "kube-scheduler": kubernetes.scheduler,
         PROXY: kubernetes.proxy,
     }
-    return ask[program](config).extra_args
+    return ask[program](config)
 
 
 def with_version(image: str, version: Version) -> str:

@@ -12,7 +12,7 @@ flags.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from dozen.machinery.kubernetes.manifests.pieces import (
     account,
@@ -24,7 +24,7 @@ from dozen.machinery.kubernetes.manifests.pieces import (
     resources,
     system_object,
 )
-from dozen.machinery.kubernetes.objects import Object
+from dozen.machinery.kubernetes.objects import Object, laid_over
 from dozen.machinery.resources.manifests import BootstrapManifestsConfigSpec
 
 NAME = "kube-proxy"
@@ -90,7 +90,7 @@ def configuration(config: BootstrapManifestsConfigSpec) -> tuple[Object, list[st
             left.append(flag)
     if settings["mode"] in ("iptables", "ipvs") and "masqueradeAll" in settings.get("nftables", {}):
         settings.setdefault("iptables", {})["masqueradeAll"] = settings.pop("nftables")["masqueradeAll"]
-    return _merged(settings, config.proxy_config), left
+    return laid_over(settings, config.proxy_config), left
 
 
 def _settle(settings: Object, flag: str) -> bool:
@@ -112,16 +112,6 @@ def _settle(settings: Object, flag: str) -> bool:
         target = target.setdefault(step, {})
     target[last] = value
     return True
-
-
-def _merged(base: Mapping[str, object], over: Mapping[str, object]) -> Object:
-    """``over`` laid upon ``base``, mapping by mapping."""
-    found = dict(base)
-    for name, value in over.items():
-        below = found.get(name)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        found[name] = _merged(below, value) if both else value  # type: ignore[arg-type]
-    return found
 
 
 def _daemon(config: BootstrapManifestsConfigSpec, flags: Iterable[str], checksum: str, nftables: bool) -> Object:

@@ -11,15 +11,10 @@ from hashlib import sha256
 
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.kubeconfig import read_kubeconfig, render_kubeconfig
-from dozen.machinery.kubernetes import versions
+from dozen.machinery.kubernetes import paths, versions
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import secrets
 from dozen.machinery.resources.kubernetes import SECRETS_STATUS, STATIC_PODS, SecretsStatusSpec
-
-DIRECTORY = "/system/secrets/kubernetes"
-# What the kubelet and the pods see as /etc/kubernetes.
-SHARED_DIRECTORY = "/system/etc/kubernetes"
-KUBELET_KUBECONFIG, BOOTSTRAP_KUBECONFIG = "kubeconfig-kubelet", "bootstrap-kubeconfig"
 
 
 class StaticPodSecretsController:
@@ -116,23 +111,23 @@ class KubeletFilesController:
         if joining is None:
             return
         spec, ca = joining.spec, _joined(joining.spec.accepted_cas)
-        yield WriteFile(f"{SHARED_DIRECTORY}/pki/ca.crt", ca, 0o444)
+        yield WriteFile(paths.on_node(paths.KUBELET_CA), ca, 0o444)
         if view.get(secrets.KUBERNETES_ROOT, secrets.KUBERNETES) is not None:
             client = view.get(secrets.KUBELET_CLIENT, secrets.KUBELET)
             if client is None:
                 return
-            yield WriteFile(f"{SHARED_DIRECTORY}/{KUBELET_KUBECONFIG}", client.spec.kubeconfig, 0o400)
+            yield WriteFile(paths.on_node(paths.CONTROL_PLANE_KUBECONFIG), client.spec.kubeconfig, 0o400)
         else:
             token = f"{spec.bootstrap_token_id}.{spec.bootstrap_token_secret}"
             text = render_kubeconfig("local", spec.endpoint.full_path, ca, "kubelet", token=token)
-            yield WriteFile(f"{SHARED_DIRECTORY}/{BOOTSTRAP_KUBECONFIG}", text, 0o400)
+            yield WriteFile(paths.on_node(paths.BOOTSTRAP_KUBECONFIG), text, 0o400)
         version = sha256(ca.encode()).hexdigest()[:16]
         yield Put(SECRETS_STATUS, secrets.KUBELET, SecretsStatusSpec(ready=True, version=version))
 
 
 def _files(program: str, files: dict[str, str], uid: int) -> Iterator[Step]:
     for name, content in files.items():
-        yield WriteFile(f"{DIRECTORY}/{program}/{name}", content, 0o440, gid=uid)
+        yield WriteFile(paths.secret(program, name), content, 0o440, gid=uid)
 
 
 def _pair_files(stem: str, pair: secrets.PemPair) -> dict[str, str]:
