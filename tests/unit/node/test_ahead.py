@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
-from dozen.node import ahead
+from dozen.node import ahead, apid, trustd
 from dozen.node.process import Confinement, Reaper
+from dozen.node.services import catalogue
 from dozen.node.services.catalogue import CATALOGUE
 
 
@@ -15,6 +16,10 @@ def test_it_is_confined_as_the_catalogue_says_but_for_the_cgroup() -> None:
     row = next(service for service in CATALOGUE if service.id == "apid")
     assert list(ahead.APID) == row.confinement._replace(cgroup="").wrap(row.argv)
     assert ahead.SIGNALS == (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def test_health_is_asked_for_where_the_programs_listen() -> None:
+    assert (catalogue.APID_PORT, catalogue.TRUSTD_PORT) == (apid.PORT, trustd.PORT)
 
 
 def test_a_program_that_is_not_there_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from dozen.node.process import Confinement
 from dozen.node.services.containerd import CONTAINERD
-from dozen.node.services.definition import Condition, Health, Service
+from dozen.node.services.definition import Condition, Health, Service, needs_control_plane, needs_own_kernel
 from dozen.node.services.etcd import ETCD
 from dozen.node.services.kubelet import KUBELET
 
@@ -17,39 +18,27 @@ if TYPE_CHECKING:
 
 APID_UID = 50
 TRUSTD_UID = 51
+# Said again in the programs themselves, which are not imported here (a test compares).
+APID_PORT, TRUSTD_PORT = 50000, 50001
 TRUSTD_CERTIFICATE = "/system/run/trustd/server.pem"
 DASHBOARD_TTY = "/dev/tty2"
 UDEVD_SOCKET = "/run/udev/control"
 
 
-def _needs_own_kernel(machine: Machine) -> str | None:
-    if machine.mode == "container":
-        return "needs a kernel of its own; this machine is a container"
-    return None
-
-
 def _needs_console(machine: Machine) -> str | None:
-    return _needs_own_kernel(machine) or (None if os.path.exists(DASHBOARD_TTY) else f"there is no {DASHBOARD_TTY}")
+    return needs_own_kernel(machine) or (None if os.path.exists(DASHBOARD_TTY) else f"there is no {DASHBOARD_TTY}")
 
 
-async def _apid_answers(machine: Machine) -> None:
-    import asyncio
+def _accepts(port: int) -> Callable[[Machine], Awaitable[None]]:
+    """Asks whether the port accepts connections. Raises OSError."""
 
-    _, writer = await asyncio.open_connection("127.0.0.1", 50000)
-    writer.close()
+    async def connect(machine: Machine) -> None:
+        import asyncio
 
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
 
-async def _trustd_answers(machine: Machine) -> None:
-    import asyncio
-
-    _, writer = await asyncio.open_connection("127.0.0.1", 50001)
-    writer.close()
-
-
-def _signs_nothing(machine: Machine) -> str | None:
-    if machine.config is not None and machine.config.is_complete and machine.config.machine_type != "controlplane":
-        return "runs on control planes only; this machine is a worker"
-    return None
+    return connect
 
 
 def apid_listens() -> bool:
@@ -57,7 +46,7 @@ def apid_listens() -> bool:
     import socket
 
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
-        return probe.connect_ex(("127.0.0.1", 50000)) == 0
+        return probe.connect_ex(("127.0.0.1", APID_PORT)) == 0
 
 
 async def _udevd_listens(machine: Machine) -> None:
@@ -76,13 +65,13 @@ CATALOGUE: tuple[Service, ...] = (
         confinement=Confinement(
             cgroup="system/apid", uid=APID_UID, gid=APID_UID, oom=-998, caps="none", no_new_privs=True, argv0="apid"
         ),
-        health=Health(_apid_answers, first_after=0.5),
+        health=Health(_accepts(APID_PORT), first_after=0.5),
     ),
     Service(
         id="udevd",
         argv=("/sbin/udevd", "--resolve-names=never"),
         confinement=Confinement(cgroup="system/udevd", oom=-800),
-        unavailable=_needs_own_kernel,
+        unavailable=needs_own_kernel,
         health=Health(_udevd_listens),
     ),
     CONTAINERD,
@@ -104,8 +93,8 @@ CATALOGUE: tuple[Service, ...] = (
         conditions=(
             Condition("a certificate of the cluster's authority", lambda machine: os.path.exists(TRUSTD_CERTIFICATE)),
         ),
-        unavailable=_signs_nothing,
-        health=Health(_trustd_answers, first_after=0.5),
+        unavailable=needs_control_plane,
+        health=Health(_accepts(TRUSTD_PORT), first_after=0.5),
     ),
     Service(
         id="dashboard",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dozen.node.process import Confinement
-from dozen.node.services.definition import Condition, Health, Service
+from dozen.node.services.definition import Condition, Health, Service, needs_own_kernel
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -43,10 +43,6 @@ def _is_current(machine: Machine) -> bool:
     return CONFIG.exists() and CONFIG.read_text() == compose_config(machine)
 
 
-def _reason_against(machine: Machine) -> str | None:
-    return "needs a kernel of its own; this machine is a container" if machine.mode == "container" else None
-
-
 async def _answers(machine: Machine) -> None:
     from dozen.node.containers import check_health
 
@@ -63,6 +59,6 @@ CONTAINERD = Service(
     ),
     prepare=_write_config,
     is_current=_is_current,
-    unavailable=_reason_against,
+    unavailable=needs_own_kernel,
     health=Health(_answers, first_after=0.5),
 )

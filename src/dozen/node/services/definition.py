@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from dozen.node.machine import Machine
 
 
+def needs_own_kernel(machine: Machine) -> str | None:
+    """A reason why a service is unavailable (`Service.unavailable`)."""
+    return "needs a kernel of its own; this machine is a container" if machine.mode == "container" else None
+
+
+def needs_control_plane(machine: Machine) -> str | None:
+    """The same; a machine without a configuration may become a control plane yet."""
+    if machine.config is not None and machine.config.is_complete and machine.config.machine_type != "controlplane":
+        return "runs on control planes only; this machine is a worker"
+    return None
+
+
 class State(StrEnum):
     """A service's states, in the words of the machine API."""
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dozen.node.services.definition import ContainerProgram, Health, Mount, Service
+from dozen.node.services.definition import (
+    ContainerProgram,
+    Health,
+    Mount,
+    Service,
+    needs_control_plane,
+    needs_own_kernel,
+)
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -45,11 +52,7 @@ async def _answers(machine: Machine) -> None:
 
 
 def _reason_against(machine: Machine) -> str | None:
-    if machine.mode == "container":
-        return "needs a kernel of its own; this machine is a container"
-    if machine.config is not None and machine.config.is_complete and machine.config.machine_type != "controlplane":
-        return "runs on control planes only; this machine is a worker"
-    return None
+    return needs_own_kernel(machine) or needs_control_plane(machine)
 
 
 ETCD = Service(

@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from dozen.node.services.definition import ContainerProgram, Health, Mount, Service
+from dozen.node.services.definition import ContainerProgram, Health, Mount, Service, needs_own_kernel
 
 if TYPE_CHECKING:
     from dozen.machinery.resources.kubernetes import KubeletSpec
@@ -119,19 +119,13 @@ async def _answers(machine: Machine) -> None:
         raise RuntimeError(text or f"the kubelet answers with HTTP status {response.status}")
 
 
-def _reason_against(machine: Machine) -> str | None:
-    if machine.mode == "container":
-        return "needs a kernel of its own; this machine is a container"
-    return None
-
-
 KUBELET = Service(
     id="kubelet",
     program=_program,
     needs=("containerd",),
     health=Health(_answers, first_after=1.0, starting_period=1.0),
     prepare=forget_foreign_identity,
-    unavailable=_reason_against,
+    unavailable=needs_own_kernel,
     operations=frozenset(("start", "restart")),
     stop_grace=20.0,
 )
