@@ -124,9 +124,6 @@ class Node:
         async for chunk in self._chunks("Logs", request):
             yield chunk
 
-    async def log_names(self) -> list[str]:
-        return list((await self.ask("LogsContainers")).ids)
-
     async def dmesg(self, *, follow: bool = False, tail: bool = False) -> AsyncIterator[bytes]:
         """The kernel's log; one record a chunk."""
         async for chunk in self._chunks("Dmesg", message("machine.DmesgRequest")(follow=follow, tail=tail)):

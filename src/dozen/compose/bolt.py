@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 PAGE = 4096
@@ -40,11 +39,6 @@ class _Item(NamedTuple):
     @property
     def size(self) -> int:
         return _LEAF_ELEMENT.size + len(self.key) + len(self.value)
-
-
-def write_database(path: Path, root: Mapping[bytes, bytes | Bucket]) -> None:
-    """Write a database with the root's buckets. Raises ValueError for a key that bbolt would refuse."""
-    path.write_bytes(make_database(root))
 
 
 def make_database(root: Mapping[bytes, bytes | Bucket]) -> bytes:

@@ -13,7 +13,6 @@ from pathlib import Path
 import msgspec
 
 from dozen.compose.cache import cache_dir
-from dozen.compose.manifest import Manifest
 
 # Name, names on PATH, unique files where they were counted.
 REFERENCES: tuple[tuple[str, int, int | None], ...] = (
@@ -55,12 +54,11 @@ def read_baseline() -> Baseline | None:
         return None
 
 
-def compare_systems(manifest: Manifest, baseline: Baseline | None) -> list[Row]:
-    """All rows, the largest first, ours last."""
-    rows = [Row(name, names, unique, "reference") for name, names, unique in REFERENCES]
+def compare_systems(names: int, binaries: int, source: str, baseline: Baseline | None) -> list[Row]:
+    """All rows, the largest first. ``source`` says where our own figures were counted."""
+    rows = [Row(system, count, unique, "published figure") for system, count, unique in REFERENCES]
     if baseline is not None:
-        where = f"counted here, {baseline.packages} packages"
-        rows.append(Row(f"Debian {baseline.release} minimal", baseline.listed, None, where))
-    rows.sort(key=lambda row: -row.names)
-    where = "counted in the image's manifest"
-    return [*rows, Row(f"Dozen Linux {manifest.version}", manifest.names, manifest.binaries, where)]
+        where = f"minimal, systemd and containerd, {baseline.packages} packages; counted here"
+        rows.append(Row(f"Debian {baseline.release}", baseline.listed, None, where))
+    rows.append(Row("Dozen Linux", names, binaries, source))
+    return sorted(rows, key=lambda row: -row.names)

@@ -87,17 +87,6 @@ def run(effect: Effect) -> None:
         raise TypeError(f"{effect!r} is no effect on the clock")
 
 
-def advance_to(earliest: float) -> bool:
-    """Jump forward to ``earliest`` (seconds since the epoch) if the clock is before it, as without a hardware clock.
-
-    Certificates are not valid before they were made, so a time that is surely past is better than 1970.
-    """
-    if time.time() >= earliest:
-        return False
-    time.clock_settime(time.CLOCK_REALTIME, earliest)
-    return True
-
-
 def read_discipline() -> Discipline:
     """Ask the kernel; raises OSError."""
     return describe_discipline(_adjust(modes=0))

@@ -44,8 +44,3 @@ def write_parameter(name: str, value: str) -> None:
         os.write(descriptor, value.encode() + b"\n")
     finally:
         os.close(descriptor)
-
-
-def same_value(left: str, right: str) -> bool:
-    """Whether two texts are one value: the kernel puts tabs between the numbers that it was given with spaces."""
-    return left.split() == right.split()

@@ -7,7 +7,6 @@ and keeps a file while that is not empty. Sources: udev(7), systemd-udevd(8), Do
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -70,12 +69,6 @@ def reload_rules(control: str = CONTROL) -> None:
         for message in (MESSAGE_RELOAD, MESSAGE_END):
             client.send(CONTROL_MESSAGE.pack(b"udev", CONTROL_MAGIC, message))
         client.recv(1)
-
-
-async def wait_until_settled(queue: str = QUEUE, interval: float = 0.05) -> None:
-    """Return when udevd has no events left to work on; bound it with `asyncio.timeout`."""
-    while os.path.exists(queue):  # noqa: ASYNC110 (it is udevd that removes the file; no one here could set an event)
-        await asyncio.sleep(interval)
 
 
 def _list_directory(path: str) -> list[str]:

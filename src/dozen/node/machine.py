@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,20 +129,6 @@ class Machine:
             return True
         volume = self.store.find(block.VOLUME_STATUS, "EPHEMERAL")
         return volume is not None and volume.spec.phase == "ready"
-
-    @property
-    def time_servers(self) -> Sequence[str]:
-        """Whom the clock is kept right by."""
-        from dozen.machinery.resources.network import TIME_SERVER_STATUS
-
-        status = self.store.find(TIME_SERVER_STATUS, "timeservers")
-        return status.spec.time_servers if status is not None else ()
-
-    async def ask_time(self, server: str) -> float:
-        """A time server's time, seconds since the epoch. Raises OSError and TimeoutError."""
-        from dozen.linux import ntp
-
-        return time.time() + (await ntp.ask(server)).offset
 
     # -- Saying what happens.
 

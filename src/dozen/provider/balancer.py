@@ -34,8 +34,6 @@ FIRST_SECONDS = 10.0
 AVOID_SECONDS = 20.0
 START_SECONDS = 10.0
 
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
 
 @dataclass(slots=True)
 class Balancer:

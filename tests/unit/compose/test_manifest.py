@@ -85,10 +85,10 @@ def test_what_is_not_there_is_said(manifest: Manifest, path: str) -> None:
         explain(manifest, path)
 
 
-def test_systems_are_listed_from_large_to_ours(manifest: Manifest) -> None:
-    rows = compare_systems(manifest, Baseline("13.8", 162, 603, 1206))
-    assert [row.names for row in rows] == [2780, 2391, 1382, 1206, 29, 2]
-    assert rows[-1].binaries == 1
+def test_systems_are_listed_from_large_to_small() -> None:
+    rows = compare_systems(30, 12, "the image", Baseline("13.8", 162, 603, 1206))
+    assert [row.names for row in rows] == [2780, 2391, 1382, 1206, 30, 29]
+    assert (rows[4].system, rows[4].binaries, rows[4].source) == ("Dozen Linux", 12, "the image")
 
 
 def test_the_baseline_is_there_only_once_counted(cache: Path) -> None:

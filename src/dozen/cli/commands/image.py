@@ -133,16 +133,10 @@ async def _count_on_node(node: Node) -> tuple[int, int]:
 
 
 def _print_counts(who: str, counts: tuple[int, int]) -> None:
-    from dozen.compose.compare import REFERENCES, read_baseline
+    from dozen.compose.compare import compare_systems, read_baseline
 
-    names, programs = counts
-    rows: list[tuple[object, ...]] = [("Dozen Linux", names, programs, who)]
-    for system, count, unique in REFERENCES:
-        rows.append((system, count, unique or "", "published figure"))
-    if (measured := read_baseline()) is not None:
-        words = f"minimal, systemd and containerd, {measured.packages} packages; counted here"
-        rows.insert(-1, (f"Debian {measured.release}", measured.listed, "", words))
-    rows.sort(key=lambda row: -int(str(row[1])))
+    found = compare_systems(*counts, who, read_baseline())
+    rows = [(row.system, row.names, row.binaries or "", row.source) for row in found]
     click.echo("\n".join(table(("SYSTEM", "NAMES ON PATH", "UNIQUE PROGRAMS", "COUNTED"), rows)))
 
 

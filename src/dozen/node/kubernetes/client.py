@@ -38,7 +38,6 @@ WATCH_SILENCE = 150.0
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class Place(NamedTuple):

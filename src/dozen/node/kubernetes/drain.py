@@ -24,10 +24,6 @@ async def cordon(client: Client, name: str) -> None:
     await client.patch("v1", "Node", name, cordon_patch(cordoned=True))
 
 
-async def uncordon(client: Client, name: str) -> None:
-    await client.patch("v1", "Node", name, cordon_patch(cordoned=False))
-
-
 async def drain(client: Client, name: str, timeout: float, say: Callable[[str], None]) -> bool:
     """Evict the node's pods and wait until they are gone; False when some are left after ``timeout`` seconds.
 
