@@ -56,9 +56,9 @@ def read_baseline() -> Baseline | None:
 
 def compare_systems(names: int, binaries: int, source: str, baseline: Baseline | None) -> list[Row]:
     """All rows, the largest first. ``source`` says where our own figures were counted."""
-    rows = [Row(system, count, unique, "published figure") for system, count, unique in REFERENCES]
+    rows = [Row("Dozen Linux", names, binaries, source)]
+    rows += [Row(system, count, unique, "published figure") for system, count, unique in REFERENCES]
     if baseline is not None:
         where = f"minimal, systemd and containerd, {baseline.packages} packages; counted here"
         rows.append(Row(f"Debian {baseline.release}", baseline.listed, None, where))
-    rows.append(Row("Dozen Linux", names, binaries, source))
     return sorted(rows, key=lambda row: -row.names)
