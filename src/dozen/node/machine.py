@@ -22,7 +22,7 @@ from dozen.machinery.resources import runtime as kinds
 from dozen.node.configuration import Configurations
 from dozen.node.events import Events
 from dozen.node.logs import Logs
-from dozen.node.process import Confinement, Process, Reaper
+from dozen.node.process import Confinement, Process, Reaper, find_mount_namespace
 from dozen.node.services.definition import State
 from dozen.node.services.supervisor import ServiceRunner, Supervisor
 from dozen.node.stage import STAGE, StageSpec
@@ -156,11 +156,22 @@ class Machine:
         running = runner.state is State.RUNNING
         spec = kinds.ServiceSpec(running=running, healthy=runner.health.healthy, unknown=runner.health.unknown)
         self.store.put(kinds.SERVICE, runner.id, spec, owner=OWNER)
+        self._tell_process(runner)
         last = runner.events[-1]
         self.events.publish(
             "ServiceStateEvent",
             {"service": runner.id, "action": _STATE_ACTIONS[runner.state], "message": last.message},
         )
+
+    def _tell_process(self, runner: ServiceRunner) -> None:
+        """Publish which process a service is, as long as it runs."""
+        if runner.state is State.RUNNING:
+            # Only PID 1 itself is a service without a process that was started for it.
+            pid = runner.process.pid if runner.process is not None else os.getpid()
+            spec = kinds.ServicePIDSpec(pid=pid, mount_namespace=find_mount_namespace(pid))
+            self.store.put(kinds.SERVICE_PID, runner.id, spec, owner=OWNER)
+        elif self.store.find(kinds.SERVICE_PID, runner.id) is not None:
+            self.store.destroy(kinds.SERVICE_PID, runner.id, owner=OWNER)
 
     # -- Doing.
 

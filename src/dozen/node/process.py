@@ -202,3 +202,11 @@ class Reaper:
 def _read_all(descriptor: int) -> bytes:
     with open(descriptor, "rb") as stream:
         return stream.read()
+
+
+def find_mount_namespace(pid: int) -> str:
+    """Which mounts a process sees, ``mnt:[4026531840]`` (namespaces(7)); empty when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""

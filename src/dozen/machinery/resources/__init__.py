@@ -34,6 +34,8 @@ THEMES = (
     "etcd",
     "controlplane",
     "cri",
+    "perf",
+    "routing",
 )
 
 NAMESPACES = {
@@ -49,6 +51,7 @@ NAMESPACES = {
     "controlplane": "The cluster's control plane, as far as this node is part of it",
     "etcd": "etcd on this node",
     "cri": "The runtime of containers: registries and prepared images",
+    "perf": "What the machine is busy with",
 }
 
 

@@ -330,3 +330,35 @@ BLOCK_SYMLINK = Kind(
     "BlockSymlink",
     aliases=("blocksymlink", "bs"),
 )
+
+
+class SwapStatusSpec(Spec):
+    """Memory on a disk or in a file that the kernel uses; the id is its path. Bytes."""
+
+    device: str = ""
+    type: str = ""
+    size: int = 0
+    size_human: str = ""
+    used: int = 0
+    used_human: str = ""
+    priority: int = 0
+
+    WIRE = """
+        1 device string, 7 type string, 2 size uint64, 3 sizeHuman string, 4 used uint64, 5 usedHuman string,
+        6 priority int32
+    """
+
+
+SWAP_STATUS = Kind(
+    "SwapStatuses.block.talos.dev",
+    "runtime",
+    SwapStatusSpec,
+    "SwapStatus",
+    aliases=("swap", "swaps", "swapstatus", "ss"),
+    columns=(
+        ("Device", "{.device}"),
+        ("Size", "{.sizeHuman}"),
+        ("Used", "{.usedHuman}"),
+        ("Priority", "{.priority}"),
+    ),
+)

@@ -76,6 +76,7 @@ ENUMS: Mapping[str, Mapping[str, int]] = {
     "RouteType": _numbered(
         "unspec unicast local broadcast anycast multicast blackhole unreachable prohibit throw nat xresolve"
     ),
+    "RoutingRuleAction": {"unspec": 0, "unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8},
     "RoutingTable": {"unspec": 0, "default": 253, "main": 254, "local": 255},
     "SELinuxState": _numbered("disabled permissive enforcing"),
     "Scope": {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255},

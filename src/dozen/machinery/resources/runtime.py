@@ -84,7 +84,7 @@ META_KEY = Kind(
 
 
 class MetaLoadedSpec(Spec):
-    """META has been read; id ``meta-load``."""
+    """META has been read; id ``meta-loaded``."""
 
     done: bool = False
 
@@ -252,7 +252,7 @@ SECURITY_STATE = Kind(
 
 
 class BootIDSpec(Spec):
-    """The kernel's random id of this boot; id ``bootid``."""
+    """The kernel's random id of this boot; id ``boot-id``."""
 
     boot_id: str = ""
 

@@ -99,7 +99,7 @@ def _scalar(value: Any, type_: str, indent: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
-        return b64encode(value).decode() or '""'
+        return text(b64encode(value).decode())  # quoted where it looks like a number, as 55e0 does to some readers
     if isinstance(value, float):
         if value.is_integer() and abs(value) < 1e15:
             return str(int(value))

@@ -133,13 +133,16 @@ async def start_device_services(machine: Machine) -> None:
 
 async def coldplug(machine: Machine) -> None:
     """Have the kernel announce every device again, now that udevd listens."""
-    if machine.mode == "container":
-        return
-    from dozen.linux import udev
+    from dozen.machinery.resources import runtime
+    from dozen.node.machine import OWNER
 
-    while not machine.services.get("udevd").ready:
-        await machine.services.get("udevd").changed.wait()
-    await asyncio.to_thread(udev.announce_devices)
+    if machine.mode != "container":
+        from dozen.linux import udev
+
+        while not machine.services.get("udevd").ready:
+            await machine.services.get("udevd").changed.wait()
+        await asyncio.to_thread(udev.announce_devices)
+    machine.store.put(runtime.DEVICES_STATUS, "devices", runtime.DevicesStatusSpec(ready=True), owner=OWNER)
 
 
 async def wait_for_ephemeral(machine: Machine) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dozen.linux.meta import MetaStore
 
 VOLUME = "META"
-LOADED = "meta-load"
+LOADED = "meta-loaded"
 
 
 class MetaWatcher:

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.resources.hardware import (
+    CPU_CORE,
     MEMORY_MODULE,
     PCI_DEVICE,
     PROCESSOR,
     SYSTEM_INFORMATION,
+    CPUCoreSpec,
     MemoryModuleSpec,
     PCIDeviceSpec,
     ProcessorSpec,
     SystemInformationSpec,
 )
-from dozen.machinery.resources.kernel import KERNEL_MODULE_STATUS, KernelModuleStatusSpec
+from dozen.machinery.resources.kernel import (
+    KERNEL_MODULE_STATUS,
+    LOADED_KERNEL_MODULE,
+    KernelModuleStatusSpec,
+    LoadedKernelModuleSpec,
+)
 
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher, Watcher
     from dozen.linux.modules import LoadedModule
     from dozen.linux.pci import Device
+    from dozen.linux.procfs import CpuInfo
     from dozen.linux.smbios import Structure
     from dozen.linux.uevent import Event
+    from dozen.machinery.plan import Controller
 
 SYSTEM = "systeminformation"
 BURST = 0.2  # seconds that a burst of events is given to end
@@ -48,21 +57,25 @@ class FirmwareWatcher:
         publish.replace(MEMORY_MODULE, describe_memory(table))
 
 
-class DeviceWatcher:
-    """What the kernel says of its modules and of the PCI bus → KernelModuleStatus, PCIDevice.
+SUBSYSTEMS = ("module", "pci", "cpu")
 
-    One watcher for both, so that a burst of device events wakes only one. It lets a burst end before it looks.
+
+class DeviceWatcher:
+    """What the kernel says of its modules, of the PCI bus and of processors → KernelModuleStatus and its older form
+    LoadedKernelModule, PCIDevice, CPUCore.
+
+    One watcher for all, so that a burst of device events wakes only one. It lets a burst end before it looks.
     """
 
     name = "hardware-devices"
-    outputs = (PCI_DEVICE, KERNEL_MODULE_STATUS)
+    outputs = (PCI_DEVICE, KERNEL_MODULE_STATUS, LOADED_KERNEL_MODULE, CPU_CORE)
 
     async def run(self, publish: Publisher) -> None:
         from dozen.linux.uevent import DeviceEvents, MissedEvents
 
-        events = DeviceEvents(subsystems=("module", "pci"))
+        events = DeviceEvents(subsystems=SUBSYSTEMS)
         try:
-            changed = {"module", "pci"}
+            changed = set(SUBSYSTEMS)
             while True:
                 self._look(publish, changed)
                 changed = set()
@@ -73,7 +86,7 @@ class DeviceWatcher:
                     while (event := events.read_waiting()) is not None:
                         changed |= changes(event)
                 except MissedEvents:
-                    changed = {"module", "pci"}
+                    changed = set(SUBSYSTEMS)
         finally:
             events.close()
 
@@ -85,14 +98,32 @@ class DeviceWatcher:
         if "module" in changed:
             from dozen.linux.modules import list_loaded
 
-            publish.replace(KERNEL_MODULE_STATUS, describe_modules(list_loaded()))
+            modules = describe_modules(list_loaded())
+            publish.replace(KERNEL_MODULE_STATUS, modules)
+            publish.replace(LOADED_KERNEL_MODULE, {name: describe_loaded(each) for name, each in modules.items()})
+        if "cpu" in changed:
+            from dozen.linux.procfs import PROC, parse_cpu_info
+
+            text = (PROC / "cpuinfo").read_text(errors="replace")
+            publish.replace(CPU_CORE, describe_cores(parse_cpu_info(text)))
 
 
-def hardware_watchers(managed: bool = True) -> Iterator[Watcher]:
-    """Everything that observes; a container sees no more than who the machine is."""
+def hardware_watchers(version: str, managed: bool = True) -> Iterator[Watcher]:
+    """Everything that observes; a container sees no devices. ``version`` is the system's."""
+    from dozen.node.controllers.hardware import facts
+
     yield FirmwareWatcher()
+    yield facts.BootWatcher(version, managed)
+    yield facts.StatsWatcher()
     if managed:
         yield DeviceWatcher()
+
+
+def hardware_controllers(platform: str) -> Iterator[Controller]:
+    """Everything that plans; ``platform`` is where the machine runs."""
+    from dozen.node.controllers.hardware import facts
+
+    yield facts.PlatformMetadataController(platform)
 
 
 def describe_system(table: list[Structure]) -> SystemInformationSpec:
@@ -174,6 +205,40 @@ def describe_modules(loaded: Iterable[LoadedModule]) -> dict[str, KernelModuleSt
         )
         for module in modules
     }
+
+
+def describe_loaded(module: KernelModuleStatusSpec) -> LoadedKernelModuleSpec:
+    """A loaded module in the older form, which has the state in the kernel's own words."""
+    return LoadedKernelModuleSpec(
+        size=module.size,
+        reference_count=module.reference_count,
+        dependencies=module.dependencies,
+        state=module.state.capitalize(),
+        address=module.address,
+    )
+
+
+def describe_cores(processors: Iterable[CpuInfo]) -> dict[str, CPUCoreSpec]:
+    """Cores by ``SOCKET-CORE``; where the kernel numbers neither, each processor is a core of its own."""
+    found: dict[str, list[CpuInfo]] = {}
+    for each in processors:
+        numbers = [str(each[name]) for name in ("physical_id", "core_id") if name in each]
+        found.setdefault("-".join(numbers) or str(each["processor"]), []).append(each)
+    return {id: _describe_core(threads) for id, threads in found.items()}
+
+
+def _describe_core(threads: list[CpuInfo]) -> CPUCoreSpec:
+    first = threads[0]
+    values: dict[str, Any] = {
+        "socket": first.get("physical_id", ""),
+        "cores_per_socket": first.get("cpu_cores", 0),
+        "threads_per_socket": first.get("siblings", 0),
+        "flags": tuple(first.get("flags", ())),  # type: ignore[arg-type] # a list in all that cpuinfo has
+        "bugs": tuple(first.get("bugs", ())),  # type: ignore[arg-type]
+    }
+    same = ("core_id", "vendor_id", "cpu_family", "model", "model_name", "stepping", "microcode", "cache_size")
+    values |= {name: first[name] for name in (*same, "bogo_mips", "address_sizes") if name in first}
+    return CPUCoreSpec(logical_cpus=tuple(sorted(int(str(each["processor"])) for each in threads)), **values)
 
 
 def describe_device(device: Device) -> PCIDeviceSpec:

@@ -31,7 +31,7 @@ def test_values_are_shown_from_memory_and_then_from_the_partition(tmp_path: Path
             assert meta.path is None
             bench.put(block.VOLUME_STATUS, "META", block.VolumeStatusSpec(phase="ready", location=str(path)))
             await assert_resource(bench.store, runtime.META_KEY, "0x0a", value="kept")
-            await assert_resource(bench.store, runtime.META_LOAD, "meta-load", done=True)
+            await assert_resource(bench.store, runtime.META_LOAD, "meta-loaded", done=True)
             await meta.delete(10)
             await assert_gone(bench.store, runtime.META_KEY, "0x0a")
 

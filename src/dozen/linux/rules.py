@@ -1,0 +1,81 @@
+"""Routing rules: which table of routes the kernel asks for which packets (fib_rules.h, RTM_GETRULE)."""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from dozen.linux.netlink import MalformedMessage, Message, Netlink, unpack_attributes, unpack_text, unpack_u32
+from dozen.linux.rtnetlink import format_address
+from dozen.machinery.addresses import INET4, INET6
+
+RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
+GROUPS = (8, 19)  # RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE
+# family, length of dst, length of src, type of service, table, two reserved, action, flags
+HEADER = struct.Struct("=BBBBBBBBI")
+FRA_DST, FRA_SRC, FRA_IIFNAME, FRA_PRIORITY, FRA_FWMARK = 1, 2, 3, 6, 10
+FRA_TABLE, FRA_FWMASK, FRA_OIFNAME = 15, 16, 17
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One rule; ``source`` and ``destination`` are prefixes, empty for all."""
+
+    family: int
+    priority: int = 0
+    table: int = 0
+    action: int = 0
+    source: str = ""
+    destination: str = ""
+    incoming: str = ""
+    outgoing: str = ""
+    mark: int = 0
+    mask: int = 0
+
+
+def parse_rule(message: Message) -> Rule:
+    """A rule from its message; raises `MalformedMessage`."""
+    if len(message.payload) < HEADER.size:
+        raise MalformedMessage(f"a rule of only {len(message.payload)} bytes")
+    family, to_length, from_length, _, table, _, _, action, _ = HEADER.unpack_from(message.payload)
+    attributes = unpack_attributes(message.payload[HEADER.size :])
+
+    def prefix(kind: int, length: int) -> str:
+        return f"{format_address(family, attributes[kind])}/{length}" if kind in attributes else ""
+
+    return Rule(
+        family=family,
+        priority=unpack_u32(attributes, FRA_PRIORITY),
+        table=unpack_u32(attributes, FRA_TABLE, table),
+        action=action,
+        source=prefix(FRA_SRC, from_length),
+        destination=prefix(FRA_DST, to_length),
+        incoming=unpack_text(attributes, FRA_IIFNAME),
+        outgoing=unpack_text(attributes, FRA_OIFNAME),
+        mark=unpack_u32(attributes, FRA_FWMARK),
+        mask=unpack_u32(attributes, FRA_FWMASK),
+    )
+
+
+def list_rules() -> list[Rule]:
+    """Every rule of both families, in the order in which the kernel asks them."""
+    with Netlink() as netlink:
+        return [
+            parse_rule(message)
+            for family in (INET4, INET6)
+            for message in netlink.dump(RTM_GETRULE, HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
+        ]
+
+
+class RuleChanges:
+    """Hears of every change. Open it before listing, so that nothing happens unseen between the two."""
+
+    def __init__(self) -> None:
+        self._netlink = Netlink(groups=GROUPS)
+
+    def close(self) -> None:
+        self._netlink.close()
+
+    async def wait(self) -> None:
+        """Until something changed; raises `Overrun` when that was so much that some of it was lost."""
+        await self._netlink.receive()

@@ -1,0 +1,37 @@
+"""Routing rules as the kernel has them: which table of routes is asked for which packets."""
+
+from __future__ import annotations
+
+from dozen.machinery.resource import Kind
+from dozen.machinery.resources.spec import Spec
+
+
+class RoutingRuleStatusSpec(Spec):
+    """A rule; the id is its family and priority, ``inet4/32766``."""
+
+    family: str = ""
+    src: str = ""
+    dst: str = ""
+    table: str = ""
+    priority: int = 0
+    action: str = ""
+    iif_name: str = ""
+    oif_name: str = ""
+    fw_mark: int = 0
+    fw_mask: int = 0
+
+    WIRE = """
+        1 family enum:Family, 2 src prefix, 3 dst prefix, 4 table enum:RoutingTable, 5 priority uint32,
+        6 action enum:RoutingRuleAction, 7 iifName string omit, 8 oifName string omit, 9 fwMark uint32 omit,
+        10 fwMask uint32 omit
+    """
+
+
+ROUTING_RULE_STATUS = Kind(
+    "RoutingRuleStatuses.net.talos.dev",
+    "network",
+    RoutingRuleStatusSpec,
+    "RoutingRuleStatus",
+    aliases=("routingrule", "routingrules", "routingrulestatus", "rrs"),
+    columns=(("Src", "{.src}"), ("Dst", "{.dst}"), ("Table", "{.table}"), ("Priority", "{.priority}")),
+)
