@@ -46,7 +46,6 @@ def make_figures(
     version, processors = answers.get("Version"), answers.get("CPUInfo")
     network = _rates(answers, before, now, "NetworkDeviceStats", ("rx_bytes", "tx_bytes"))
     disks = _rates(answers, before, now, "DiskStats", ("read_sectors", "write_sectors"))
-    services = answers["ServiceList"].services if answers.get("ServiceList") else ()
     return Figures(
         hostname=(specs.get("hostname") or {}).get("hostname", ""),
         version=version.version.tag if version else "",
@@ -68,12 +67,17 @@ def make_figures(
         disk_read=None if disks[0] is None else disks[0] * 512,
         disk_written=None if disks[1] is None else disks[1] * 512,
         process_count=len(answers["Processes"].processes) if answers.get("Processes") else 0,
-        services=tuple(
-            ServiceLine(each.id, each.state, None if each.health.unknown else each.health.healthy) for each in services
-        ),
+        services=_services(answers.get("ServiceList")),
         processes=_processes(answers.get("Processes"), before, now),
         log=log,
         note=note,
+    )
+
+
+def _services(answer: Any) -> tuple[ServiceLine, ...]:
+    return tuple(
+        ServiceLine(each.id, each.state, None if each.health.unknown else each.health.healthy)
+        for each in (answer.services if answer else ())
     )
 
 

@@ -75,6 +75,12 @@ def complete(view: View) -> Config | None:
     return given if given is not None and given.is_complete else None
 
 
+def control_plane(view: View) -> Config | None:
+    """The same, if it makes this machine a control plane."""
+    given = complete(view)
+    return given if given is not None and given.machine_type == "controlplane" else None
+
+
 class Configurations:
     """All that there is of configurations on this machine."""
 

@@ -13,7 +13,7 @@ from dozen.cli.session import Session, command, write_private
 from dozen.cli.tables import printable, table
 
 if TYPE_CHECKING:
-    from dozen.provider.cluster import Cluster
+    from dozen.provider.cluster import Cluster, Options
     from dozen.provider.machines import Step
 
 DEFAULT_NAME = "dozen"
@@ -62,7 +62,7 @@ def create(
 
     Asking for more machines than a cluster has adds them. Interrupted, it goes on when it is run again.
     """
-    from dozen.provider.cluster import Clusters, Options
+    from dozen.provider.cluster import Options
 
     options = Options(
         control_planes=controlplanes,
@@ -77,6 +77,12 @@ def create(
         config=_checked(config_file) if config_file else None,
         talosconfig=session.config_path.read_text() if config_file and session.config_path.exists() else None,
     )
+    _bring_up(session, name, image, options)
+
+
+def _bring_up(session: Session, name: str, image: Path, options: Options) -> None:
+    from dozen.provider.cluster import Clusters
+
     clusters = Clusters()
     try:
         made = session.run(clusters.create(name, image, Progress(), options))

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import config, manifests, runtime
-from dozen.node.configuration import parse
+from dozen.node.configuration import control_plane, parse
 
 if TYPE_CHECKING:
-    from dozen.machinery.config import Config
     from dozen.machinery.kubernetes.objects import Object
 
 _ACTIVE = Input(config.MACHINE_CONFIG, config.ACTIVE)
@@ -24,7 +23,7 @@ class ManifestSettingsController:
     outputs = (manifests.BOOTSTRAP_MANIFESTS_CONFIG, manifests.EXTRA_MANIFESTS_CONFIG)
 
     def plan(self, view: View) -> Iterable[Step]:
-        given = _control_plane(view)
+        given = control_plane(view)
         if given is None:
             return
         from dozen.machinery.kubernetes.manifests import settings
@@ -46,7 +45,7 @@ class ManifestsController:
 
     def plan(self, view: View) -> Iterable[Step]:
         settings = view.get(manifests.BOOTSTRAP_MANIFESTS_CONFIG, manifests.BOOTSTRAP)
-        given = _control_plane(view)
+        given = control_plane(view)
         if settings is None or given is None:
             return
         from dozen.machinery.kubernetes.manifests import bootstrap_manifests
@@ -99,9 +98,3 @@ class NodeSpecsController:
         for key, text in node.taints.items():
             value, _, effect = text.rpartition(":")
             yield Put(manifests.NODE_TAINT, key, manifests.NodeTaintSpec(key=key, effect=effect, value=value))
-
-
-def _control_plane(view: View) -> Config | None:
-    active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-    given = parse(active.spec.text) if active is not None else None
-    return given if given is not None and given.machine_type == "controlplane" else None

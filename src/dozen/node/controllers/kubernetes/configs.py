@@ -10,7 +10,7 @@ from dozen.machinery.effects.files import MakeDirectory, WriteFile
 from dozen.machinery.kubernetes import paths, versions
 from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import block, config, controlplane, kubernetes
-from dozen.node.configuration import complete
+from dozen.node.configuration import control_plane
 from dozen.node.controllers.kubernetes.naming import KUBELET
 
 if TYPE_CHECKING:
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from dozen.machinery.config.kubernetes import Component
 
 _ACTIVE = Input(config.MACHINE_CONFIG, config.ACTIVE)
-
-
-def control_plane(view: View) -> Config | None:
-    """The configuration, if it makes this machine a control plane."""
-    given = complete(view)
-    return given if given is not None and given.machine_type == "controlplane" else None
 
 
 class ControlPlaneConfigController:
