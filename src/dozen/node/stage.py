@@ -7,7 +7,7 @@ from dozen.machinery.resources.spec import Spec
 
 
 class StageSpec(Spec):
-    """The stage in the words of MachineStatus: booting, running, rebooting, shutting down."""
+    """The stage in the words of MachineStatus: booting, maintenance, running, rebooting, shutting down."""
 
     stage: str = ""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from dozen.node.controllers.trust.issuers import Issuer, Job, Problems
+from dozen.node.controllers.trust.issuers import Issuer, Job
 from dozen.node.controllers.trust.jobs import JOBS
+from dozen.node.problems import Problems
 
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dozen.engine.store import Store
     from dozen.machinery.pki import Keypair
     from dozen.machinery.resource import Kind, SpecT
+    from dozen.node.problems import Problems
 
 API = "api"
 TRUSTD = "trustd"
@@ -82,13 +83,6 @@ class Publish(Protocol):
     """What a watcher publishes with."""
 
     def put(self, kind: Kind[SpecT], id: str, spec: SpecT) -> object: ...
-
-
-class Problems(Protocol):
-    """Who is told what is wrong."""
-
-    def report_problem(self, id: str, text: str) -> None: ...
-    def clear_problem(self, id: str) -> None: ...
 
 
 class CertificateIssuer:

@@ -14,7 +14,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.config.scalars import host_of
 from dozen.machinery.kubernetes.versions import ETCD_UID
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher
     from dozen.engine.store import Store
     from dozen.node.etcd.client import EtcdClient
+    from dozen.node.problems import Problems
 
 # Between looks for other members: they may be booting as well.
 SEARCH_PAUSE = 3.0
@@ -46,13 +47,6 @@ PROBLEM = "etcd"
 
 # Runs etcdutl with these arguments to its end, in etcd's image; RpcError with what it printed.
 Restore = Callable[[str, tuple[str, ...]], Awaitable[None]]
-
-
-class Problems(Protocol):
-    """Who is told what is wrong."""
-
-    def report_problem(self, id: str, text: str) -> None: ...
-    def clear_problem(self, id: str) -> None: ...
 
 
 class Ground:

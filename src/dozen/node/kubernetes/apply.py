@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dozen.engine.backoff import delay_after
 from dozen.machinery.kubernetes.objects import identity, in_order
@@ -23,15 +23,9 @@ if TYPE_CHECKING:
     from dozen.engine.store import Store
     from dozen.engine.watch import Watch
     from dozen.machinery.resources.manifests import ManifestSpec
+    from dozen.node.problems import Problems
 
 PROBLEM = "manifests"
-
-
-class Problems(Protocol):
-    """Who tells operators what is wrong; the machine does."""
-
-    def report_problem(self, id: str, text: str) -> None: ...
-    def clear_problem(self, id: str) -> None: ...
 
 
 class ManifestApplier:

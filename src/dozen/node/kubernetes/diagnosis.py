@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher
     from dozen.engine.store import Store
     from dozen.machinery.config import Config
-    from dozen.node.kubernetes.apply import Problems
+    from dozen.node.problems import Problems
 
 PERIOD = 20.0
 CLOCK, ENDPOINT, TOKEN, DISK = "cluster-clock", "cluster-endpoint", "cluster-token", "disk-full"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher
     from dozen.engine.store import Store
     from dozen.machinery.resources.manifests import ExtraManifest, ManifestSpec
-    from dozen.node.kubernetes.apply import Problems
+    from dozen.node.problems import Problems
 
 REDIRECTS = 5
 TIMEOUT = 60.0

@@ -29,7 +29,7 @@ from dozen.node.kubernetes.errors import ApiError, Conflict
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher
     from dozen.engine.store import Store
-    from dozen.node.kubernetes.apply import Problems
+    from dozen.node.problems import Problems
 
 PROBLEM = "node-object"
 

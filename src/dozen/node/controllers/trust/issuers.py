@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dozen.engine.store import Store
     from dozen.machinery.certificates import Keys
     from dozen.machinery.resource import Kind
+    from dozen.node.problems import Problems
 
 DAY = 24 * 3600.0
 PATIENCE = 60.0  # seconds that silent time servers are waited for when the configuration sets no limit
@@ -42,13 +43,6 @@ class Job(NamedTuple):
     material: Callable[[Store], Any]
     issue: Callable[[Any, float], Made]
     lifetime: float = DAY
-
-
-class Problems(Protocol):
-    """Who tells operators what is wrong; the machine does."""
-
-    def report_problem(self, id: str, text: str) -> None: ...
-    def clear_problem(self, id: str) -> None: ...
 
 
 class Issuer:
