@@ -206,16 +206,14 @@ class Node:
 
     async def kubeconfig(self) -> str:
         """An administrator's kubeconfig of the cluster. Raises NodeError for an archive without one."""
-        import io
-        import tarfile
+        from dozen.machinery.kubeconfig import KubeconfigError, unpack_kubeconfig
 
         request = message("google.protobuf.Empty")()
         packed = b"".join([chunk async for chunk in self._chunks("Kubeconfig", request)])
-        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:gz") as archive:
-            for member in archive:
-                if (content := archive.extractfile(member)) is not None:
-                    return content.read().decode()
-        raise NodeError(self.label, "the node sent an archive without a kubeconfig")
+        try:
+            return unpack_kubeconfig(packed)
+        except KubeconfigError as error:
+            raise NodeError(self.label, str(error)) from None
 
     async def bootstrap(self, *, recover: bool = False, skip_hash_check: bool = False) -> None:
         """Begin the cluster's etcd on this node."""

@@ -21,6 +21,11 @@ def pack_address(text: str) -> tuple[int, bytes]:
         raise ValueError(f"{text!r} is not an IP address") from None
 
 
+def unpack_address(data: bytes) -> str:
+    """The address of 4 or 16 bytes, as the kernel writes it."""
+    return inet_ntop(INET4 if len(data) == 4 else INET6, data)
+
+
 def is_address(text: str) -> bool:
     """Whether a text is an address rather than a name."""
     try:

@@ -113,6 +113,21 @@ def render_kubeconfig(
     )
 
 
+def unpack_kubeconfig(archive: bytes) -> str:
+    """The one file of the archive that the machine API gives. Raises KubeconfigError."""
+    import io
+    import tarfile
+
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as tar:
+            for entry in tar:
+                if (content := tar.extractfile(entry)) is not None:
+                    return content.read().decode()
+    except tarfile.TarError as error:
+        raise KubeconfigError(f"the node gave no archive: {error}") from None
+    raise KubeconfigError("the node gave an archive without a kubeconfig")
+
+
 def selected(config: Mapping[str, Any], read_file: ReadFile | None = None) -> Access:
     """What the current context says. Files that are named are empty without ``read_file``. Raises KubeconfigError."""
     context = _entry(config, "contexts", config.get("current-context"))

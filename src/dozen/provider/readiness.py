@@ -7,8 +7,6 @@ then names are resolved. Whoever waits in vain is told what the nodes themselves
 from __future__ import annotations
 
 import asyncio
-import io
-import tarfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -98,7 +96,10 @@ class Bringing:
         async with open_channel(self.machines[0].address, self.context) as channel:
             parts = channel.server_stream(MACHINE + "Kubeconfig", types.request(), types.response, timeout=CALL_SECONDS)
             archive = b"".join([part.bytes async for part in parts])
-        return kubeconfig.parse(read_kubeconfig(archive), "the node's kubeconfig")
+        try:
+            return kubeconfig.parse(kubeconfig.unpack_kubeconfig(archive), "the node's kubeconfig")
+        except kubeconfig.KubeconfigError as error:
+            raise NotYetError(str(error)) from None
 
     async def _until(self, ask: Callable[[], Awaitable[ValueT]], step: OpenStep) -> ValueT:
         """Asks until there is an answer. Raises ProviderError with what the nodes say when time is up."""
@@ -203,12 +204,3 @@ async def specs(channel: Channel, kind: str, namespace: str) -> list[dict[str, A
     request = types.request(type=kind, namespace=namespace)
     replies = channel.server_stream(path, request, types.response, timeout=CALL_SECONDS)
     return [yaml.load(reply.resource.spec.yaml_spec) async for reply in replies]
-
-
-def read_kubeconfig(archive: bytes) -> str:
-    """The one file of the archive that the API gives."""
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as tar:
-        for entry in tar:
-            if entry.isfile() and (content := tar.extractfile(entry)):
-                return content.read().decode()
-    raise NotYetError("the node gave an archive without a kubeconfig")

@@ -1,6 +1,8 @@
 """Kubeconfigs: reading them, and that of a person's what is theirs stays and a cluster comes and goes whole."""
 
 import base64
+import io
+import tarfile
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from dozen.machinery.kubeconfig import (
     render,
     render_kubeconfig,
     selected,
+    unpack_kubeconfig,
     with_server,
 )
 
@@ -150,3 +153,23 @@ def test_what_is_written_can_be_read() -> None:
 def test_a_kubeconfig_may_name_the_files_of_its_identity() -> None:
     access = read_kubeconfig(render_kubeconfig("c", "https://h", "CA", "u", files=("c.pem", "k.pem")), str.encode)
     assert (access.certificate, access.key) == (b"c.pem", b"k.pem")
+
+
+def archive(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            tar.addfile(info, io.BytesIO(b"a: 1"))
+    return stream.getvalue()
+
+
+def test_a_node_s_kubeconfig_is_the_one_file_of_its_archive() -> None:
+    assert unpack_kubeconfig(archive("kubeconfig")) == "a: 1"
+
+
+@pytest.mark.parametrize(("data", "complaint"), [(archive(), "without a kubeconfig"), (b"text", "no archive")])
+def test_an_archive_without_one_is_said_to_be_that(data: bytes, complaint: str) -> None:
+    with pytest.raises(KubeconfigError, match=complaint):
+        unpack_kubeconfig(data)

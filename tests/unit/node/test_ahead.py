@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from dozen.node import ahead, apid, trustd
+from dozen.node import ahead, apid, machine, trustd
+from dozen.node.controllers import identity
 from dozen.node.process import Confinement, Reaper
 from dozen.node.services import catalogue
 from dozen.node.services.catalogue import CATALOGUE
@@ -20,6 +21,11 @@ def test_it_is_confined_as_the_catalogue_says_but_for_the_cgroup() -> None:
 
 def test_health_is_asked_for_where_the_programs_listen() -> None:
     assert (catalogue.APID_PORT, catalogue.TRUSTD_PORT) == (apid.PORT, trustd.PORT)
+
+
+def test_what_machined_and_its_programs_share_is_where_both_look_for_it() -> None:
+    assert (identity.DIRECTORY, identity.TRUSTD_DIRECTORY) == (apid.DIRECTORY, trustd.DIRECTORY)
+    assert apid.MACHINE_SOCKET == machine.MACHINE_SOCKET
 
 
 def test_a_program_that_is_not_there_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,12 @@
 """What counts as ready, and what a person is told who waits in vain."""
 
-import io
-import tarfile
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from dozen.client.kubernetes import KubernetesError, UnreachableError
-from dozen.provider.readiness import ask_dns, ask_nodes, ask_ready, describe_service, read_kubeconfig
+from dozen.provider.readiness import ask_dns, ask_nodes, ask_ready, describe_service
 from dozen.provider.waiting import NotYetError
 
 
@@ -63,12 +61,3 @@ def test_a_service_is_described_by_what_it_said_last() -> None:
     assert describe_service(service) == "etcd is Waiting: Waiting for an image"
     service.health = SimpleNamespace(unknown=False, last_message="connection refused")
     assert describe_service(service) == "etcd is Waiting: connection refused"
-
-
-def test_the_kubeconfig_is_the_one_file_of_the_archive() -> None:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
-        info = tarfile.TarInfo("kubeconfig")
-        info.size = 4
-        tar.addfile(info, io.BytesIO(b"a: 1"))
-    assert read_kubeconfig(stream.getvalue()) == "a: 1"

@@ -62,22 +62,10 @@ def upgrade_k8s(
 
 async def _kubernetes(node: Node, path: Path | None, endpoint: str) -> Kubernetes:
     """The cluster's API as its administrator."""
-    import io
-    import tarfile
-
-    from dozen.client.errors import ClientError
     from dozen.client.kubernetes import Kubernetes
     from dozen.machinery import kubeconfig
 
-    if path is not None:
-        text = path.read_text()
-    else:
-        archive = b"".join([chunk.bytes async for chunk in node.listen("Kubeconfig")])
-        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as tar:
-            inside = next((tar.extractfile(entry) for entry in tar if entry.isfile()), None)
-            if inside is None:
-                raise ClientError("the node gave no kubeconfig", "name one with --kubeconfig")
-            text = inside.read().decode()
+    text = path.read_text() if path is not None else await node.kubeconfig()
     config = kubeconfig.parse(text)
     if endpoint:
         config = kubeconfig.with_server(config, endpoint if "://" in endpoint else f"https://{endpoint}")

@@ -15,7 +15,7 @@ import msgspec
 from dozen.machinery.config.decode import Walk
 from dozen.machinery.config.model import Document
 from dozen.machinery.config.problems import ConfigError, Problem, suggest
-from dozen.machinery.yaml import MapNode, Node, Scalar, YamlError, load_documents
+from dozen.machinery.yaml import MapNode, Node, YamlError, load_documents
 
 if TYPE_CHECKING:
     from dozen.machinery.config.cluster import Cluster, V1Alpha1
@@ -125,14 +125,14 @@ class _Reader:
     def _read_part(self, node: MapNode) -> None:
         from dozen.machinery.config.documents import model_of
 
-        kind, version = _text_of(node, "kind"), _text_of(node, "apiVersion")
+        kind, version = node.text("kind") or "", (node.text("apiVersion") or "")
         if version != API_VERSION:
             line = node.keys.get("apiVersion", node.line)
             self.walk.flaw("apiVersion", line, f'expected "{API_VERSION}", found "{version}"')
         if (problem := kind_problem(node)) is not None:
             self.walk.problems.append(problem)
             return
-        name = _text_of(node, "name")
+        name = node.text("name") or ""
         self._refuse_twin(kind, name, node)
         model = self.walk.decode(model_of(kind), node, skip=("apiVersion", "kind"))
         self.parts.append(Part(kind, name, model, node))
@@ -148,14 +148,9 @@ def kind_problem(node: MapNode) -> Problem | None:
     """What is wrong with a document's kind, if anything is."""
     from dozen.machinery.config.documents import KINDS
 
-    kind = _text_of(node, "kind")
+    kind = node.text("kind") or ""
     if kind in KINDS:
         return None
     what = f'unknown kind "{kind}"{suggest(kind, tuple(KINDS))}' if kind else "is required"
     known = "" if "did you mean" in what else f"; known kinds: {', '.join(sorted(KINDS))}"
     return Problem("kind", node.keys.get("kind", node.line), what + known)
-
-
-def _text_of(node: MapNode, key: str) -> str:
-    value = node.items.get(key)
-    return value.text if isinstance(value, Scalar) else ""

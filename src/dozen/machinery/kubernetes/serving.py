@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from dozen.machinery.addresses import canonical_address
+from dozen.machinery.addresses import canonical_address, unpack_address
 from dozen.machinery.csr import CertificateRequest, read_request
 from dozen.machinery.der import DerError
 from dozen.machinery.kubernetes.objects import Object
@@ -69,7 +69,7 @@ def judge(request: Object, nodes: Mapping[str, Object]) -> Verdict:
 
 
 def _judge_names(name: str, names: CertificateRequest, nodes: Mapping[str, Object]) -> Verdict:
-    wanted = {each.lower() for each in names.dns} | {_text_of(address) for address in names.addresses}
+    wanted = {each.lower() for each in names.dns} | {unpack_address(address) for address in names.addresses}
     for other, node in nodes.items():
         if other != name and (taken := wanted & _known(node)):
             return _deny(f"{', '.join(sorted(taken))} belongs to node {other}")
@@ -102,9 +102,3 @@ def _canonical(text: str) -> str:
         return canonical_address(text)
     except ValueError:
         return text.lower()
-
-
-def _text_of(address: bytes) -> str:
-    from socket import AF_INET, AF_INET6, inet_ntop
-
-    return inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)

@@ -118,6 +118,17 @@ def number_of(enum: str, text: str) -> int:
     return number
 
 
+def name_of(enum: str, number: int) -> str:
+    """The name of a number; one without a name is written out."""
+    names = _names.get(enum)
+    if names is None:
+        names = _names[enum] = {known: name for name, known in ENUMS[enum].items()}
+    return names.get(number) or str(number)
+
+
+_names: dict[str, dict[int, str]] = {}
+
+
 def flags_of(names: str, text: str) -> int:
     """The bits of comma-separated names; unnamed bits may be given as a number. Raises ValueError for anything else."""
     bits, known = 0, FLAGS[names]

@@ -63,6 +63,11 @@ class MapNode(Node):
         self.items = items
         self.keys = keys
 
+    def text(self, key: str) -> str | None:
+        """What is written behind a key, None when there is nothing or no scalar."""
+        value = self.items.get(key)
+        return value.text if isinstance(value, Scalar) else None
+
 
 class SeqNode(Node):
     __slots__ = ("items",)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from dozen.machinery.config.problems import ConfigError, Problem
-from dozen.machinery.yaml import MapNode, Node, Scalar, SeqNode, plain
+from dozen.machinery.yaml import MapNode, Node, SeqNode, plain
 
 NEEDS = {
     "add": ("value",),
@@ -74,8 +74,8 @@ def read(node: SeqNode, source: str) -> JsonPatch:
             problems.append(Problem(f"[{at}]", each.line, complaint))
             continue
         assert isinstance(each, MapNode)
-        steps, start = parse_pointer(_text(each, "path") or ""), parse_pointer(_text(each, "from") or "")
-        found.append(Operation(_text(each, "op") or "", steps, each.items.get("value"), start, each.line))
+        steps, start = parse_pointer(each.text("path") or ""), parse_pointer(each.text("from") or "")
+        found.append(Operation(each.text("op") or "", steps, each.items.get("value"), start, each.line))
     if problems:
         raise ConfigError(source, problems)
     return JsonPatch(tuple(found), source)
@@ -84,22 +84,17 @@ def read(node: SeqNode, source: str) -> JsonPatch:
 def _complaint(node: Node) -> str:
     if not isinstance(node, MapNode):
         return "expected an operation: a mapping with op and path"
-    op = _text(node, "op")
+    op = node.text("op")
     if op not in NEEDS:
         return f"op: expected one of {', '.join(NEEDS)}" + (f', found "{op}"' if op else "")
     for field in ("path", *NEEDS[op]):
         if field not in node.items:
             return f"{field} is required for {op}"
     for field in ("path", "from"):
-        text = _text(node, field)
+        text = node.text(field)
         if field in node.items and (text is None or (text and not text.startswith("/"))):
             return f'{field}: expected a JSON pointer like /machine/network, found "{text}"'
     return ""
-
-
-def _text(node: MapNode, key: str) -> str | None:
-    value = node.items.get(key)
-    return value.text if isinstance(value, Scalar) else None
 
 
 def parse_pointer(text: str) -> tuple[str, ...]:

@@ -104,16 +104,11 @@ def _identity(node: Node) -> tuple[str, str]:
     """Kind and name of a document."""
     if not isinstance(node, MapNode) or not ("kind" in node.items or "apiVersion" in node.items):
         return MAIN
-    return _text(node, "kind"), _text(node, "name")
-
-
-def _text(node: MapNode, key: str) -> str:
-    value = node.items.get(key)
-    return value.text if isinstance(value, Scalar) else ""
+    return node.text("kind") or "", node.text("name") or ""
 
 
 def _deletes(node: Node) -> bool:
-    return isinstance(node, MapNode) and _text(node, MARK) == "delete"
+    return isinstance(node, MapNode) and node.text(MARK) == "delete"
 
 
 class _Merge:

@@ -14,7 +14,7 @@ from dozen.linux.linkdetails import LinkDetails, Speed, read_details, read_speed
 from dozen.linux.netlink import Overrun
 from dozen.linux.network import Changes, Network, Record
 from dozen.machinery.addresses import INET4
-from dozen.machinery.resources.enums import ENUMS, flags_text
+from dozen.machinery.resources.enums import name_of
 from dozen.machinery.resources.link import LINK_STATUS, LinkStatusSpec
 from dozen.machinery.resources.network import (
     ADDRESS_STATUS,
@@ -27,10 +27,6 @@ from dozen.machinery.resources.network import (
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher
 
-NAMES = {
-    enum: {number: name for name, number in ENUMS[enum].items()}
-    for enum in ("LinkType", "OperationalState", "Family", "Scope", "RoutingTable", "RouteType", "RouteProtocol")
-}
 ROUTE_FLAGS = 0xFF & ~0x10  # the low bits; 0x10 (linkdown) and above 0xFF is news of the moment, not part of the route
 
 
@@ -132,7 +128,7 @@ class Picture:
             alias=link.alias,
             alt_names=link.other_names,
             index=link.index,
-            type=_text("LinkType", link.type),
+            type=name_of("LinkType", link.type),
             link_index=link.parent_index,
             flags=flags_text("LinkFlags", link.flags),
             hardware_addr=link.hardware_address,
@@ -141,7 +137,7 @@ class Picture:
             mtu=link.mtu,
             queue_disc=link.queue_discipline,
             master_index=link.master_index,
-            operational_state=_text("OperationalState", link.operational_state),
+            operational_state=name_of("OperationalState", link.operational_state),
             kind=link.kind,
             slave_kind=link.slave_kind,
             bus_path=details.bus_path,
@@ -163,26 +159,26 @@ class Picture:
             anycast=address.anycast,
             link_index=address.link_index,
             link_name=self._name(address.link_index),
-            family=_text("Family", address.family),
-            scope=_text("Scope", address.scope),
+            family=name_of("Family", address.family),
+            scope=name_of("Scope", address.scope),
             flags=flags_text("AddressFlags", address.flags),
             priority=address.priority,
         )
 
     def _describe_route(self, route: rt.Route) -> RouteStatusSpec:
         return RouteStatusSpec(
-            family=_text("Family", route.family),
+            family=name_of("Family", route.family),
             dst=route.destination,
             src=route.source,
             gateway=route.gateway,
             out_link_index=route.link_index,
             out_link_name=self._name(route.link_index),
-            table=_text("RoutingTable", route.table),
+            table=name_of("RoutingTable", route.table),
             priority=route.priority,
-            scope=_text("Scope", route.scope),
-            type=_text("RouteType", route.type),
+            scope=name_of("Scope", route.scope),
+            type=name_of("RouteType", route.type),
             flags=flags_text("RouteFlags", route.flags & ROUTE_FLAGS),
-            protocol=_text("RouteProtocol", route.protocol),
+            protocol=name_of("RouteProtocol", route.protocol),
             mtu=route.mtu,
             next_hops=tuple(
                 NextHop(gateway=hop.gateway, out_link_name=self._name(hop.link_index), weight=hop.weight)
@@ -210,7 +206,3 @@ def route_id(spec: RouteStatusSpec) -> str:
     table = "" if spec.table == "main" else f"{spec.table}/"
     kind = "" if spec.type == "unicast" else f"{spec.type}/"
     return f"{table}{kind}{spec.out_link_name}/{spec.family}/{spec.gateway}/{spec.dst}/{spec.priority}"
-
-
-def _text(enum: str, number: int) -> str:
-    return NAMES[enum].get(number) or str(number)

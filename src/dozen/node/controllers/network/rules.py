@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from dozen.machinery.resources.enums import ENUMS
+from dozen.machinery.resources.enums import name_of
 from dozen.machinery.resources.routing import ROUTING_RULE_STATUS, RoutingRuleStatusSpec
 
 if TYPE_CHECKING:
@@ -38,21 +38,17 @@ def describe_rules(rules: Iterable[Rule]) -> dict[str, RoutingRuleStatusSpec]:
     """Rules as resources. Of two with one family and priority, which the kernel allows, the later one is told."""
     found = {}
     for rule in rules:
-        family = _text("Family", rule.family)
+        family = name_of("Family", rule.family)
         found[f"{family}/{rule.priority:05d}"] = RoutingRuleStatusSpec(
             family=family,
             src=rule.source,
             dst=rule.destination,
-            table=_text("RoutingTable", rule.table),
+            table=name_of("RoutingTable", rule.table),
             priority=rule.priority,
-            action=_text("RoutingRuleAction", rule.action),
+            action=name_of("RoutingRuleAction", rule.action),
             iif_name=rule.incoming,
             oif_name=rule.outgoing,
             fw_mark=rule.mark,
             fw_mask=rule.mask,
         )
     return found
-
-
-def _text(enum: str, number: int) -> str:
-    return next((name for name, known in ENUMS[enum].items() if known == number), str(number))
