@@ -22,7 +22,7 @@ from dozen.machinery.resource import NO_LABELS, Kind, Resource, SpecT, SpecT_co
 
 
 class Effect:
-    """Base of every effect. Subclasses are frozen dataclasses whose ``str()`` is one line for logs and plans."""
+    """Base of every effect. Subclasses are frozen structs whose ``str()`` is one line for logs and plans."""
 
     __slots__ = ()
 

@@ -14,7 +14,7 @@ from dozen.linux.linkdetails import LinkDetails, Speed, read_details, read_speed
 from dozen.linux.netlink import Overrun
 from dozen.linux.network import Changes, Network, Record
 from dozen.machinery.addresses import INET4
-from dozen.machinery.resources.enums import name_of
+from dozen.machinery.resources.enums import flags_text, name_of
 from dozen.machinery.resources.link import LINK_STATUS, LinkStatusSpec
 from dozen.machinery.resources.network import (
     ADDRESS_STATUS,
