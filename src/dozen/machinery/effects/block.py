@@ -6,13 +6,12 @@ refuses when that is no longer so: what was read a moment ago may be somebody's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dozen.machinery.plan import Effect
 
 
-@dataclass(frozen=True, slots=True)
-class WritePartitionTable(Effect):
+class WritePartitionTable(Effect, msgspec.Struct, frozen=True):
     """Write a GPT with these partitions (label, bytes; 0 for all that is left) to a disk, and blank their edges."""
 
     device: str
@@ -27,8 +26,7 @@ class WritePartitionTable(Effect):
         return f"partition {self.device} ({self.over}): {parts}"
 
 
-@dataclass(frozen=True, slots=True)
-class FormatXFS(Effect):
+class FormatXFS(Effect, msgspec.Struct, frozen=True):
     """Make an XFS file system; ``small`` when it is smaller than mkfs.xfs makes without being told twice."""
 
     device: str
@@ -41,8 +39,7 @@ class FormatXFS(Effect):
         return f"format {self.device} ({self.over}) as xfs, label {self.label}"
 
 
-@dataclass(frozen=True, slots=True)
-class RepairXFS(Effect):
+class RepairXFS(Effect, msgspec.Struct, frozen=True):
     """Repair an XFS file system that is not mounted. ``zero_log`` gives up the changes that only the log holds."""
 
     device: str

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from dozen.machinery.plan import Effect
 
 
-@dataclass(frozen=True, slots=True)
-class Mount(Effect):
+class Mount(Effect, msgspec.Struct, frozen=True):
     """Mount a device. ``options`` are words as in /proc/mounts: ``nosuid``, ``nodev``, and the file system's own."""
 
     source: str
@@ -21,8 +20,7 @@ class Mount(Effect):
         return f"mount {self.source} on {self.target} ({self.fstype}: {','.join(self.options)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Unmount(Effect):
+class Unmount(Effect, msgspec.Struct, frozen=True):
     """Unmount what is on a directory; nothing mounted there is fine."""
 
     target: str
