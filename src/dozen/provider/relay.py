@@ -23,12 +23,11 @@ CHUNK = 65536
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copies one direction, and passes its end on."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+    """Copies one direction, and passes its end on. Raises OSError when either side breaks."""
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        await writer.drain()
+    writer.write_eof()
 
 
 async def carry(near_reader: asyncio.StreamReader, near: asyncio.StreamWriter, port: int) -> None:
@@ -39,7 +38,14 @@ async def carry(near_reader: asyncio.StreamReader, near: asyncio.StreamWriter, p
         # The node does not listen: the caller learns it as it would from the node's own kernel, by a reset.
         near.transport.abort()
         return
-    await asyncio.gather(pump(near_reader, far), pump(far_reader, near))
+    try:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pump(near_reader, far))
+            both.create_task(pump(far_reader, near))
+    except* OSError:
+        # A reset is passed on as one: who waits for an answer of a program that died would wait forever.
+        near.transport.abort()
+        far.transport.abort()
     for writer in (near, far):
         writer.close()
         with contextlib.suppress(OSError):

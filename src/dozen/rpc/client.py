@@ -254,7 +254,7 @@ class Channel:
             if wire is None:
                 wire = await self._new_wire()
                 self._check_alive(wire)
-            if await wire.free_stream():
+            if await wire.free_stream(patient=len(self._wires) >= self._max_connections):
                 self._wire = wire
                 return wire
 

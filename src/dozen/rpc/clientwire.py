@@ -16,14 +16,21 @@ class ClientWire(Wire):
     def __init__(self, buffer: bytearray, limits: Limits, on_end: Callable[[Wire], None]) -> None:
         super().__init__(asyncio.get_running_loop(), buffer, limits, on_end=on_end)
         self.waiters: deque[asyncio.Future[None]] = deque()
+        self._heard = False
 
     def after_receive(self) -> None:
         connection = self.connection
-        while self.waiters and (connection.can_open or not connection.usable):
+        if connection.settled and not self._heard:
+            # Now that it is known how many streams there may be, some will want another connection.
+            self._heard = True
+            self.wake_all()
+        # As many as there is room for; whoever finds none after all waits again.
+        free = connection.peer_max_streams - len(connection.streams) if connection.usable else len(self.waiters)
+        while self.waiters and free > 0:
             waiter = self.waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                break
+                free -= 1
         if not connection.usable and not connection.streams:
             self.wake_all()
             self.close()
@@ -45,12 +52,16 @@ class ClientWire(Wire):
                 waiter.set_result(None)
         self.waiters.clear()
 
-    async def free_stream(self) -> bool:
-        """Wait until a stream may be opened; False when this connection takes none any more."""
+    async def free_stream(self, *, patient: bool = True) -> bool:
+        """Wait until a stream may be opened; False when this connection takes none any more, or, without patience, as
+        many as its server wants.
+        """
         connection = self.connection
         while connection.usable and not self.closing:
             if connection.can_open:
                 return True
+            if connection.settled and not patient:
+                return False
             waiter = self.loop.create_future()
             self.waiters.append(waiter)
             await waiter

@@ -18,6 +18,9 @@ from dozen.rpc.streams import Stream
 # Output that may wait for a peer that does not read, beyond what flow control governs.
 _MAX_BACKLOG = FLUSH_AT + 256 * 1024
 _UNLIMITED = 2**31
+# What a client opens before it has heard how many streams its server takes: more would be refused by most servers, and
+# fewer than these should be by none (RFC 9113, 6.5.2).
+_UNHEARD_STREAMS = 100
 
 
 class Control(Sender):
@@ -32,7 +35,7 @@ class Control(Sender):
         super().__init__(on_output, is_client=is_client)
         self.settled = False
         self.peer_goaway: str | None = None
-        self.peer_max_streams = _UNLIMITED
+        self.peer_max_streams = _UNHEARD_STREAMS
         self.last_peer_stream = 0
         self.next_id = 1
         self.on_pong: Callable[[bytes], None] | None = None
@@ -117,7 +120,8 @@ class Control(Sender):
         if flags & frames.ACK:
             return
         self._charge(1 + len(payload) // 64)
-        self.settled = True
+        if not self.settled:
+            self.settled, self.peer_max_streams = True, _UNLIMITED
         for identifier, value in frames.read_settings(payload):
             self._apply_setting(identifier, value)
         self.emit(frames.settings_ack_frame())

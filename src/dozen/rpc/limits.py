@@ -47,8 +47,10 @@ class Limits:
     ``max_message``: one gRPC message (the machine API allows 32 MiB). ``stream_window`` and ``connection_window``:
     what a peer may send before we have read; at least 65535, where HTTP/2 starts. ``max_frame``: largest frame that we
     accept; fewer, larger frames cost less in Python. ``max_streams``: calls at once on one connection.
-    ``max_header_list``: size of a header list as HTTP/2 counts it. ``max_connections``: on a server.
-    ``handshake_timeout``: TLS, then the peer's preface. ``unread_budget``: see `Budget`.
+    ``max_header_list``: size of a header list as HTTP/2 counts it. ``max_connections``: on a server, and
+    ``max_per_address`` those of one address, 0 for as many as there may be. ``max_calls``: on a server at once.
+    ``handshake_timeout``: TLS, then the peer's preface. ``unused_timeout``: until a connection's first call; those
+    that had one may stay idle until the room is needed. ``unread_budget``: see `Budget`.
     ``cheap_frames``/``cheap_rate``: how many frames a peer may send that cost it nothing and us something (PING,
     SETTINGS, RST_STREAM, PRIORITY, empty DATA): a burst, and how many are forgiven a second; beyond that it is told to
     calm down (the rapid-reset attack, CVE-2023-44487, and its relatives).
@@ -60,12 +62,15 @@ class Limits:
         "cheap_rate",
         "connection_window",
         "handshake_timeout",
+        "max_calls",
         "max_connections",
         "max_frame",
         "max_header_list",
         "max_message",
+        "max_per_address",
         "max_streams",
         "stream_window",
+        "unused_timeout",
     )
 
     def __init__(
@@ -78,7 +83,10 @@ class Limits:
         max_streams: int = 256,
         max_header_list: int = 64 * KIB,
         max_connections: int = 256,
+        max_per_address: int = 0,
+        max_calls: int = 4096,
         handshake_timeout: float = 10.0,
+        unused_timeout: float = 60.0,
         unread_budget: int = 64 * MIB,
         cheap_frames: int = 2000,
         cheap_rate: float = 500.0,
@@ -90,6 +98,9 @@ class Limits:
         self.max_streams = max_streams
         self.max_header_list = max_header_list
         self.max_connections = max_connections
+        self.max_per_address = max_per_address or max_connections
+        self.max_calls = max_calls
+        self.unused_timeout = unused_timeout
         self.handshake_timeout = handshake_timeout
         self.budget = Budget(unread_budget)
         self.cheap_frames = cheap_frames

@@ -47,7 +47,9 @@ class Router:
             replies = function(call, await _read_request(call, request))
             try:
                 async for reply in replies:
-                    await call.send(_serialize(reply))
+                    sending = call.send(_serialize(reply))
+                    del reply  # a slow reader is to cost one copy
+                    await sending
             finally:
                 # A generator that is left early would else run its clean-up whenever it is collected.
                 close = getattr(replies, "aclose", None)

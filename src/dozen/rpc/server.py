@@ -35,7 +35,9 @@ __all__ = ["Handler", "Limits", "Peer", "Server", "ServerCall", "serve"]
 
 Handler = Callable[[ServerCall], Awaitable[None]]
 
-_BACKLOG = 128
+# Connections that the kernel keeps for us until we take them, and how many we take at once: a burst waits there instead
+# of being tried again by its senders a second later.
+_BACKLOG, _TAKEN_AT_ONCE = 1024, 128
 # When accept fails for want of file descriptors, trying again at once would only spin.
 _ACCEPT_PAUSE = 0.5
 # Where there is room, a handshake may take as long as `Limits` says; where there is none, so long.
@@ -49,9 +51,10 @@ _NOT_GRPC = encode_fields(((b":status", b"415"),))
 class ServerWire(Wire):
     """One accepted connection."""
 
-    def __init__(self, server: Server, buffer: bytearray) -> None:
+    def __init__(self, server: Server, buffer: bytearray, address: str) -> None:
         super().__init__(server.loop, buffer, server.limits, accept=self._accept, on_end=server.forget)
         self.limits = server.limits
+        self.address = address
         self.last_used = time.monotonic()
         self._server = server
         self._peer: Peer | None = None
@@ -96,10 +99,19 @@ class ServerWire(Wire):
     def _drop_silent(self) -> None:
         if not self.connection.settled:
             self.abort()
+            return
+        left = self.limits.unused_timeout - self.limits.handshake_timeout
+        self._greeting = self.loop.call_later(max(0.0, left), self._drop_unused)
+
+    def _drop_unused(self) -> None:
+        self._greeting = None
+        if not self.connection.last_peer_stream:
+            self.connection.goaway("no call came")
+            self.close()
 
     def _accept(self, stream: Stream, fields: Fields, end: bool) -> Listener | None:
         # Tasks are counted too: a call that its client reset may still be winding up.
-        if len(self._tasks) > self.limits.max_streams:
+        if len(self._tasks) > self.limits.max_streams or self._server.running >= self.limits.max_calls:
             return None
         call = ServerCall(self, self, stream, fields)
         refusal = None
@@ -116,11 +128,13 @@ class ServerWire(Wire):
             call.on_data(b"", True)
         call.task = task = self.loop.create_task(self._server.run(call))
         self._tasks.add(task)
+        self._server.running += 1
         task.add_done_callback(self._task_done)
         return call
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._server.running -= 1
         if not self._tasks:
             self.last_used = time.monotonic()
             if self.connection.draining and not self.connection.streams:
@@ -143,10 +157,12 @@ class Server:
         self._log = log
         self._buffer = bytearray(READ_SIZE)
         self._wires: set[ServerWire] = set()
-        self._handshakes: dict[asyncio.Task[None], float] = {}
+        # Since when, and from where.
+        self._handshakes: dict[asyncio.Task[None], tuple[float, str]] = {}
         self._closed = self.loop.create_future()
         self._closing = False
         self.calls = 0  # that came to an end
+        self.running = 0
         for listener in listeners:
             listener.setblocking(False)
             self.loop.add_reader(listener, self._accept, listener)
@@ -215,9 +231,9 @@ class Server:
             self._closed.set_result(None)
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_BACKLOG):
+        for _ in range(_TAKEN_AT_ONCE):
             try:
-                sock, _address = listener.accept()
+                sock, peer = listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -225,26 +241,45 @@ class Server:
                 self.loop.remove_reader(listener)
                 self.loop.call_later(_ACCEPT_PAUSE, self._accept_again, listener)
                 return
-            if self.connections >= self.limits.max_connections and not self._make_room():
+            # On a Unix socket callers have no address, and are one.
+            address = str(peer[0]) if isinstance(peer, tuple) else ""
+            if not self._has_room(address):
                 sock.close()
                 continue
             sock.setblocking(False)
-            task = self.loop.create_task(self._greet(sock))
-            self._handshakes[task] = time.monotonic()
+            task = self.loop.create_task(self._greet(sock, address))
+            self._handshakes[task] = (time.monotonic(), address)
             task.add_done_callback(lambda done: self._handshakes.pop(done, None))
 
     def _accept_again(self, listener: socket.socket) -> None:
         if not self._closing:
             self.loop.add_reader(listener, self._accept, listener)
 
-    def _make_room(self) -> bool:
-        """Who takes too long to connect goes, else the connection without calls that was used longest ago."""
-        task, since = next(iter(self._handshakes.items()), (None, 0.0))
-        if task is not None and time.monotonic() - since > _SLOW_HANDSHAKE:
-            del self._handshakes[task]
-            task.cancel()
+    def _has_room(self, address: str) -> bool:
+        """Whether one more may come from there, if need be in the place of another."""
+        if self.connections < self.limits.max_per_address:
             return True
-        idle = [wire for wire in self._wires if not wire.busy and not wire.closing]
+        if self._count(address) >= self.limits.max_per_address:
+            # Who has many makes room for its own, and does not displace others.
+            return self._make_room(address)
+        return self.connections < self.limits.max_connections or self._make_room()
+
+    def _count(self, address: str) -> int:
+        here = sum(wire.address == address for wire in self._wires)
+        return here + sum(where == address for _, where in self._handshakes.values())
+
+    def _make_room(self, address: str | None = None) -> bool:
+        """Who takes too long to connect goes, else the connection without calls that was used longest ago; only those
+        of one address, if it is given.
+        """
+        for task, (since, where) in self._handshakes.items():
+            if address in (None, where):
+                if time.monotonic() - since <= _SLOW_HANDSHAKE:
+                    break
+                del self._handshakes[task]
+                task.cancel()
+                return True
+        idle = [wire for wire in self._wires if address in (None, wire.address) and not wire.busy and not wire.closing]
         if not idle:
             return False
         oldest = min(idle, key=lambda wire: wire.last_used)
@@ -253,8 +288,8 @@ class Server:
         self._wires.discard(oldest)
         return True
 
-    async def _greet(self, sock: socket.socket) -> None:
-        wire = ServerWire(self, self._buffer)
+    async def _greet(self, sock: socket.socket, address: str) -> None:
+        wire = ServerWire(self, self._buffer, address)
         try:
             tls = self._tls() if callable(self._tls) else self._tls
             await self.loop.connect_accepted_socket(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Protocol
 
@@ -160,9 +161,12 @@ class ServerCall:
         """The client's next message; None when it sends no more."""
         return await self._inbox.read_message()
 
-    async def send(self, message: bytes) -> None:
-        """Answer with one message; returns when it has left for the transport."""
-        await self.send_chunk(frame_message(message))
+    def send(self, message: bytes) -> Coroutine[Any, Any, None]:
+        """Answer with one message; returns when it has left for the transport.
+
+        Not a coroutine function, which would hold the message as long as a slow reader takes, beside its frame.
+        """
+        return self.send_chunk(frame_message(message))
 
     def set_initial(self, name: str, value: Value) -> None:
         """Add to the metadata that goes in front of the first message."""
@@ -201,6 +205,7 @@ class ServerCall:
 
     async def send_chunk(self, data: bytes) -> None:
         waiting = self.offer_chunk(data)
+        del data  # nobody needs it while a slow reader is waited for
         if waiting is not None:
             # Shielded: several senders may wait for this future, and one that is cancelled must not take it along.
             await asyncio.shield(waiting)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SERVICE = "/machine.MachineService"
 
-# Chunks of 64 KiB: two of them are read ahead of what the caller has taken.
-_CHUNKS_AHEAD = 2
+# Chunks of 64 KiB: one is read ahead of what the caller has taken, and no more, as a thousand callers may be slow.
+_CHUNKS_AHEAD = 1
 # A list longer than this in an error's text helps nobody.
 _ERRORS_TOLD = 5
 
@@ -108,12 +108,15 @@ def is_reported(usage: Usage, request: Any) -> bool:
     return bool(usage.is_directory or usage.depth == 0 or request.all)
 
 
-async def read_file(call: object, request: Any) -> AsyncIterator[Any]:
+def read_file(call: object, request: Any) -> AsyncIterator[Any]:
     """The content of one regular file."""
+    return in_thread(_packed(files.read_file(absolute(request.path))), _CHUNKS_AHEAD)
+
+
+def _packed(chunks: Iterator[bytes]) -> Iterator[Any]:
     data = message("common.Data")
-    async with aclosing(in_thread(files.read_file(absolute(request.path)), _CHUNKS_AHEAD)) as chunks:
-        async for chunk in chunks:
-            yield data(bytes=chunk)
+    for chunk in chunks:
+        yield data(bytes=chunk)
 
 
 async def copy_tree(call: object, request: Any) -> AsyncIterator[Any]:

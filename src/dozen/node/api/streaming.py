@@ -34,8 +34,10 @@ async def in_thread(items: Iterator[ItemT], batch: int = BATCH_ITEMS) -> AsyncGe
                 # The thread cannot be stopped, and a generator cannot be closed while it runs.
                 await asyncio.wait({taking})
                 raise
-            for item in taken:
-                yield item
+            taken.reverse()
+            while taken:
+                # Taken out, so that what a slow reader holds up is kept by nobody but the one who sends it.
+                yield taken.pop()
             if error is not None:
                 raise translate(error)
             if not more:

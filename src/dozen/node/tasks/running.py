@@ -27,16 +27,18 @@ CALLER_PATIENCE = 0.3
 DISKS_PATIENCE = 2.0
 RUNTIME_PATIENCE = 5.0
 LOOK_EVERY = 0.05
+# apid has sixteen connections, and half of these calls at most: its callers cannot keep the node's own programs out.
+LIMITS = {"max_streams": 256, "max_calls": 4096, "max_connections": 64}
 
 
 async def serve_machine_socket(machine: Machine) -> None:
     """Answer the machine API on a socket that only root and apid can open."""
     from dozen.node.api import build_router
     from dozen.node.machine import MACHINE_SOCKET
-    from dozen.rpc.server import serve
+    from dozen.rpc.server import Limits, serve
 
     os.makedirs(os.path.dirname(MACHINE_SOCKET), exist_ok=True)
-    machine.server = await serve(build_router(machine), path=MACHINE_SOCKET)
+    machine.server = await serve(build_router(machine), path=MACHINE_SOCKET, limits=Limits(**LIMITS))
     os.chown(MACHINE_SOCKET, 0, APID_UID)
     os.chmod(MACHINE_SOCKET, 0o660)
 
