@@ -7,8 +7,12 @@ import os
 import re
 from pathlib import Path
 
-from dozen.machinery.resources import hardware, kernel, runtime
+import pytest
+
+from dozen.cli.resource_reference import EMPTY, absences
+from dozen.machinery.resources import all_kinds, hardware, kernel, runtime
 from dozen.node.controllers.hardware import DeviceWatcher, facts
+from dozen.rpc.status import Code, RpcError
 from dozen.testing.controllers import Bench
 from dozen.testing.live import LiveNode
 
@@ -81,6 +85,18 @@ def test_rules_of_a_node_s_network(native: LiveNode) -> None:
         "inet4/32766": "main",
         "inet4/32767": "default",
     }
+
+
+def test_types_that_are_known_and_empty(native: LiveNode) -> None:
+    namespaces = {kind.name: kind.namespace for kind in all_kinds()}
+    assert {name: native.resources(name, namespaces[name]) for name in EMPTY} == {name: {} for name in EMPTY}
+
+
+def test_types_that_a_node_does_not_know_are_refused(native: LiveNode) -> None:
+    for name, (namespace, *_) in absences().items():
+        with pytest.raises(RpcError, match="is not supported") as caught:
+            native.resources(name, namespace)
+        assert caught.value.code == Code.PERMISSION_DENIED, name
 
 
 def read(path: str) -> str:

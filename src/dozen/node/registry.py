@@ -40,6 +40,8 @@ def add_second_wave(machine: Machine) -> None:
 def add_third_wave(machine: Machine) -> None:
     """The rest of the machine: devices, kernel, clock, hardware, and what it all amounts to."""
     from dozen.node.controllers.hardware import hardware_controllers, hardware_watchers
+    from dozen.node.controllers.identity import ApiServiceController
+    from dozen.node.controllers.network.names import StaticHostController
     from dozen.node.controllers.network.rules import RoutingRuleWatcher
     from dozen.node.controllers.status import MachineStatusController
     from dozen.node.controllers.time import time_controllers, time_watchers
@@ -55,6 +57,7 @@ def add_third_wave(machine: Machine) -> None:
     _watch(machine, (MachineStatusReporter(machine.store, machine.events), RoutingRuleWatcher()))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _add(machine, hardware_controllers(machine.platform.name))
+    _add(machine, (ApiServiceController(), StaticHostController()))
     _watch(machine, hardware_watchers(machine.version.tag, managed))
     _add_etcd(machine)
     _add_discovery(machine)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dozen.cli import api_reference, reference
+from dozen.cli import api_reference, reference, resource_reference
 from dozen.cli.main import COMMANDS
+from dozen.machinery.resources import all_kinds
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -64,10 +65,33 @@ def test_the_page_about_the_api_has_all_of_it() -> None:
     assert sum(len(methods) for methods in services.values()) == 85
 
 
+def test_the_page_about_resources_is_the_code() -> None:
+    page = resource_reference.render()
+    assert resource_reference.OUTPUT.read_text() == page, "refresh it: python -m dozen.cli.resource_reference"
+
+
+def test_the_page_about_resources_has_all_of_them() -> None:
+    known, absent = {kind.name for kind in all_kinds()}, set(resource_reference.absences())
+    assert not known & absent
+    assert sum(not resource_reference.is_ours(name) for name in known | absent) == 197
+    served = set(resource_reference.owners())
+    assert known - set(resource_reference.EMPTY) <= served
+    assert not served & set(resource_reference.EMPTY)
+    assert set(resource_reference.shown_by()) == known
+
+
 def test_tests_that_the_page_about_the_api_names_exist() -> None:
     known = {f"/{service}/{method}" for service, methods in api_reference.services().items() for method in methods}
     shown = api_reference.shown_by()
     assert set(shown) <= known
-    for test in {*shown.values(), api_reference.REFUSED_BY}:
+    assert_tests_exist({*shown.values(), api_reference.REFUSED_BY})
+
+
+def test_tests_that_the_page_about_resources_names_exist() -> None:
+    assert_tests_exist({*resource_reference.shown_by().values(), resource_reference.ABSENT_TEST})
+
+
+def assert_tests_exist(tests: set[str]) -> None:
+    for test in tests:
         file, _, name = test.partition("::")
         assert re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), test

@@ -161,3 +161,131 @@ KUBELET_CONFIG = Kind(
     aliases=("kubeletconfig", "kc", "kcs"),
     sensitivity=Sensitivity.SENSITIVE,
 )
+
+
+class AdmissionPlugin(Spec):
+    """A plug-in of admission and its configuration."""
+
+    name: str = ""
+    configuration: Mapping[str, object] = NO_LABELS
+
+    WIRE = "1 name string, 2 configuration json"
+
+
+class AdmissionControlConfigSpec(Spec):
+    """Which plug-ins look at objects before they are kept; id ``admission-control``."""
+
+    config: tuple[AdmissionPlugin, ...] = ()
+
+    WIRE = "1 config [AdmissionPlugin]"
+
+
+ADMISSION_CONTROL_CONFIG = Kind(
+    "AdmissionControlConfigs.kubernetes.talos.dev",
+    "controlplane",
+    AdmissionControlConfigSpec,
+    "AdmissionControlConfig",
+    aliases=("admissioncontrolconfig", "acc", "accs"),
+)
+
+
+class AuditPolicyConfigSpec(Spec):
+    """What the API server writes down of requests; id ``audit-policy``."""
+
+    config: Mapping[str, object] = NO_LABELS
+
+    WIRE = "1 config json"
+
+
+AUDIT_POLICY_CONFIG = Kind(
+    "AuditPolicyConfigs.kubernetes.talos.dev",
+    "controlplane",
+    AuditPolicyConfigSpec,
+    "AuditPolicyConfig",
+    aliases=("auditpolicyconfig", "apc", "apcs"),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+class AuthenticationConfigSpec(Spec):
+    """How the API server finds out who asks; id ``authentication-config``."""
+
+    config: Mapping[str, object] = NO_LABELS
+
+    WIRE = "1 config json"
+
+
+AUTHENTICATION_CONFIG = Kind(
+    "AuthenticationConfigs.kubernetes.talos.dev",
+    "controlplane",
+    AuthenticationConfigSpec,
+    "AuthenticationConfig",
+    aliases=("authenticationconfig", "ac", "acs"),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+class Authorizer(Spec):
+    """One who decides what a caller may do."""
+
+    type: str = ""
+    name: str = ""
+    webhook: Mapping[str, object] = NO_LABELS
+
+    WIRE = "1 type string, 2 name string, 3 webhook json"
+
+
+class AuthorizationConfigSpec(Spec):
+    """Who decides what callers may do, asked in this order; id ``authorization``. ``image`` is the API server's."""
+
+    image: str = ""
+    config: tuple[Authorizer, ...] = ()
+
+    WIRE = "1 image string, 2 config [Authorizer]"
+
+
+AUTHORIZATION_CONFIG = Kind(
+    "AuthorizationConfigs.kubernetes.talos.dev",
+    "controlplane",
+    AuthorizationConfigSpec,
+    "AuthorizationConfig",
+    aliases=("authorizationconfig", "ac", "acs"),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+class EndpointSpec(Spec):
+    """Where the cluster's control planes are; id ``discovery`` for those that are members of the cluster."""
+
+    addresses: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+    WIRE = "1 addresses [addr], 2 hosts [string]"
+
+
+ENDPOINT = Kind(
+    "Endpoints.kubernetes.talos.dev",
+    "controlplane",
+    EndpointSpec,
+    "Endpoint",
+    aliases=("endpoint",),
+    columns=(("Addresses", "{.addresses}"), ("Hosts", "{.hosts}")),
+)
+
+
+class EtcdEncryptionConfigSpec(Spec):
+    """How the API server encrypts what it keeps, an EncryptionConfiguration as YAML; id ``k8s``."""
+
+    configuration: str = ""
+
+    WIRE = "1 configuration string"
+
+
+ETCD_ENCRYPTION_CONFIG = Kind(
+    "EtcdEncryptionConfigs.kubernetes.talos.dev",
+    "k8s",
+    EtcdEncryptionConfigSpec,
+    "EtcdEncryptionConfig",
+    aliases=("etcdencryptionconfig", "eec", "eecs"),
+    sensitivity=Sensitivity.SENSITIVE,
+)

@@ -115,6 +115,24 @@ NODE_IP = Kind(
 )
 
 
+class NodeIPConfigSpec(Spec):
+    """Within which subnets the node's addresses are looked for, and within which they are not; id ``kubelet``."""
+
+    valid_subnets: tuple[str, ...] = ()
+    exclude_subnets: tuple[str, ...] = ()
+
+    WIRE = "1 validSubnets [string] omit, 2 excludeSubnets [string]"
+
+
+NODE_IP_CONFIG = Kind(
+    "NodeIPConfigs.kubernetes.talos.dev",
+    "k8s",
+    NodeIPConfigSpec,
+    "NodeIPConfig",
+    aliases=("nodeipconfig", "nipc", "nipcs"),
+)
+
+
 class NodeStatusSpec(Spec):
     """What the cluster says of this node; its id is the node's name."""
 

@@ -1,4 +1,4 @@
-"""Routing rules as the kernel has them: which table of routes is asked for which packets."""
+"""Routing rules as the kernel has them, and hosts whose addresses need no name server."""
 
 from __future__ import annotations
 
@@ -34,4 +34,22 @@ ROUTING_RULE_STATUS = Kind(
     "RoutingRuleStatus",
     aliases=("routingrule", "routingrules", "routingrulestatus", "rrs"),
     columns=(("Src", "{.src}"), ("Dst", "{.dst}"), ("Table", "{.table}"), ("Priority", "{.priority}")),
+)
+
+
+class StaticHostSpec(Spec):
+    """A name of the hosts file and its addresses; the id is the name."""
+
+    addresses: tuple[str, ...] = ()
+
+    WIRE = "1 addresses [addr]"
+
+
+STATIC_HOST = Kind(
+    "StaticHosts.net.talos.dev",
+    "network",
+    StaticHostSpec,
+    "StaticHost",
+    aliases=("statichost", "sh", "shs"),
+    columns=(("Addresses", "{.addresses}"),),
 )

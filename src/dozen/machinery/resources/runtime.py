@@ -329,3 +329,25 @@ SBOM_ITEM = Kind(
     aliases=("sbom", "sboms", "sbomitem", "sbomi", "sbomis"),
     columns=(("Version", "{.version}"), ("License", "{.license}"), ("Extension", "{.extension}")),
 )
+
+
+class APIServiceConfigSpec(Spec):
+    """How apid serves: in maintenance everybody who reaches it, else who has a certificate; id ``apid``."""
+
+    listen_address: str = ""
+    node_routing_disabled: bool = False
+    readonly_role_mode: bool = False
+    skip_verifying_client_cert: bool = False
+
+    WIRE = """
+        1 listenAddress string, 2 nodeRoutingDisabled bool, 3 readonlyRoleMode bool, 4 skipVerifyingClientCert bool
+    """
+
+
+API_SERVICE_CONFIG = Kind(
+    "APIServiceConfigs.runtime.talos.dev",
+    "runtime",
+    APIServiceConfigSpec,
+    "APIServiceConfig",
+    aliases=("apiserviceconfig", "apisc", "apiscs"),
+)

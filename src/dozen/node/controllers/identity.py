@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from dozen.machinery.addresses import is_address
 from dozen.machinery.effects.files import RemoveFile, WriteFile
 from dozen.machinery.plan import Input, Put, Step, View
-from dozen.machinery.resources import config, network, secrets
+from dozen.machinery.resources import config, network, runtime, secrets
 from dozen.machinery.roles import Role
 from dozen.node.configuration import parse
-from dozen.node.services.catalogue import APID_UID, TRUSTD_UID
+from dozen.node.services.catalogue import APID_PORT, APID_UID, TRUSTD_UID
 
 if TYPE_CHECKING:
     from dozen.engine.store import Store
@@ -229,6 +229,27 @@ class IdentityFilesController:
         if trustd is not None:
             yield _file("server.key", trustd.spec.server.key, TRUSTD_DIRECTORY, TRUSTD_UID)
             yield _file("server.pem", trustd.spec.server.crt, TRUSTD_DIRECTORY, TRUSTD_UID)
+
+
+class ApiServiceController:
+    """ApiCertificate → APIServiceConfig: what apid does with who calls, which follows from its certificate's kind."""
+
+    name = "api-service"
+    inputs = (Input(secrets.API_CERTIFICATE, API),)
+    outputs = (runtime.API_SERVICE_CONFIG,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        identity = view.get(secrets.API_CERTIFICATE, API)
+        if identity is None:
+            return
+        maintenance = identity.spec.skip_verifying_client_cert
+        spec = runtime.APIServiceConfigSpec(
+            listen_address=f":{APID_PORT}",
+            node_routing_disabled=maintenance,
+            readonly_role_mode=maintenance,
+            skip_verifying_client_cert=maintenance,
+        )
+        yield Put(runtime.API_SERVICE_CONFIG, "apid", spec)
 
 
 def _apid_files(spec: secrets.APICertsSpec) -> Iterable[Step]:

@@ -7,8 +7,9 @@ import pytest
 from dozen.machinery.config import generate
 from dozen.machinery.effects.files import RemoveFile, WriteFile
 from dozen.machinery.plan import Put
-from dozen.machinery.resources import config, network, secrets
+from dozen.machinery.resources import config, network, runtime, secrets
 from dozen.node.controllers import identity
+from dozen.node.controllers.identity import ApiServiceController
 from dozen.testing.controllers import PlainView
 
 BUNDLE = generate("test", "https://10.0.0.1:6443", sans=("127.0.0.1", "api.example.com"))
@@ -53,6 +54,20 @@ def test_apid_is_told_its_mode_and_gets_the_certificate_last(skip: bool, mode: s
     ]
     assert files == {"mode": mode, **({} if skip else {"ca.pem": "CA"}), "server.key": "KEY", "server.pem": "CRT"}
     assert list(files)[-1] == "server.pem"
+
+
+@pytest.mark.parametrize("maintenance", [True, False])
+def test_how_apid_serves_is_told(maintenance: bool) -> None:
+    spec = secrets.APICertsSpec(skip_verifying_client_cert=maintenance)
+    told = runtime.APIServiceConfigSpec(
+        listen_address=":50000",
+        node_routing_disabled=maintenance,
+        readonly_role_mode=maintenance,
+        skip_verifying_client_cert=maintenance,
+    )
+    plan = list(ApiServiceController().plan(PlainView((secrets.API_CERTIFICATE, "api", spec))))
+    assert plan == [Put(runtime.API_SERVICE_CONFIG, "apid", told)]
+    assert list(ApiServiceController().plan(PlainView())) == []
 
 
 def plan_files(view: PlainView) -> list[WriteFile]:

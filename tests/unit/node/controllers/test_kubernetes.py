@@ -9,10 +9,12 @@ import pytest
 from dozen.machinery import yaml
 from dozen.machinery.config.generating import generate
 from dozen.machinery.effects.files import MakeDirectory, RemoveFile, WriteFile
+from dozen.machinery.plan import Put
 from dozen.machinery.resources import block, config, controlplane, kubernetes, network, runtime
 from dozen.node.controllers.kubernetes import kubernetes_controllers
+from dozen.node.controllers.kubernetes.configs import APIServerSettingsController
 from dozen.node.controllers.kubernetes.naming import choose_addresses
-from dozen.testing.controllers import Bench
+from dozen.testing.controllers import Bench, PlainView
 
 BUNDLE = generate("c", "https://10.0.0.1:6443")
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -47,6 +49,8 @@ def test_a_worker_runs_a_kubelet_and_no_pods_of_the_control_plane() -> None:
             await begin(bench, BUNDLE.worker)
             assert bench.store.get(kubernetes.NODENAME, "nodename").spec.nodename == "cp-1"
             assert bench.store.get(kubernetes.NODE_IP, "kubelet").spec.addresses == ("10.0.0.1",)
+            subnets = bench.store.get(kubernetes.NODE_IP_CONFIG, "kubelet").spec
+            assert (subnets.valid_subnets, subnets.exclude_subnets) == ((), ("10.244.0.0/16", "10.96.0.0/12"))
             spec = bench.store.get(kubernetes.KUBELET_SPEC, "kubelet").spec
             assert "--hostname-override=cp-1" in spec.args
             assert "--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubeconfig" in spec.args
@@ -136,3 +140,34 @@ def test_another_image_changes_one_pod_and_a_pod_that_goes_takes_its_file_along(
 def test_the_node_s_addresses_are_chosen_by_subnets(valid: tuple[str, ...], expected: list[str]) -> None:
     prefixes = ("10.0.0.1/24", "192.168.1.1/24", "fd00::1/64", "10.244.3.1/24")
     assert choose_addresses(prefixes, valid, ("10.244.0.0/16",)) == expected
+
+
+def test_what_the_configuration_says_of_each_program_is_told() -> None:
+    async def run() -> None:
+        async with Bench(*kubernetes_controllers()) as bench:
+            await begin(bench, BUNDLE.controlplane)
+            api = bench.store.get(controlplane.API_SERVER_CONFIG, "kube-apiserver").spec
+            assert (api.advertised_address, api.service_cidr) == ("10.0.0.1", ("10.96.0.0/12",))
+            manager = bench.store.get(controlplane.CONTROLLER_MANAGER_CONFIG, "kube-controller-manager").spec
+            assert (manager.enabled, manager.pod_cidrs) == (True, ("10.244.0.0/16",))
+            scheduler = bench.store.get(controlplane.SCHEDULER_CONFIG, "kube-scheduler").spec
+            assert scheduler.config["kind"] == "KubeSchedulerConfiguration"
+            kubelet = bench.store.get(controlplane.KUBELET_CONFIG, "kubelet").spec
+            assert (kubelet.cluster_dns, kubelet.cluster_domain) == (("10.96.0.10",), "cluster.local")
+            assert bench.store.get(kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS).spec.ready
+
+    asyncio.run(run())
+
+
+def test_what_the_api_server_is_told_can_be_looked_at() -> None:
+    view = PlainView((config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=BUNDLE.controlplane)))
+    found = {step.kind: step.spec for step in APIServerSettingsController().plan(view) if isinstance(step, Put)}
+    admission, policy, who, what, encryption = (found[kind] for kind in APIServerSettingsController.outputs)
+    assert [each.name for each in admission.config] == ["PodSecurity"]
+    assert policy.config["kind"] == "Policy"
+    assert who.config["kind"] == "AuthenticationConfiguration"
+    assert [(each.type, each.name) for each in what.config] == [("Node", "node"), ("RBAC", "rbac")]
+    assert what.image.startswith("registry.k8s.io/kube-apiserver:")
+    assert yaml.load(encryption.configuration)["resources"][0]["resources"] == ["secrets"]
+    worker = PlainView((config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=BUNDLE.worker)))
+    assert list(APIServerSettingsController().plan(worker)) == []

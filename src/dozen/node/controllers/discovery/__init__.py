@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def discovery_controllers() -> tuple[Controller, ...]:
     """Everything that plans."""
-    from dozen.node.controllers.discovery.members import LocalAffiliateController, MemberController
+    from dozen.node.controllers.discovery.members import EndpointController, LocalAffiliateController, MemberController
 
-    return LocalAffiliateController(), MemberController()
+    return LocalAffiliateController(), MemberController(), EndpointController()
 
 
 def discovery_watchers(machine: Machine) -> tuple[Watcher, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dozen import __version__
 from dozen.machinery.addresses import address_of
 from dozen.machinery.plan import Input, Put, Shared, Step, View
-from dozen.machinery.resources import cluster, config, kubernetes, network
+from dozen.machinery.resources import cluster, config, controlplane, kubernetes, network
 from dozen.machinery.subnets import choose
 from dozen.node.configuration import complete
 
@@ -86,3 +86,17 @@ class MemberController:
                     control_plane=spec.control_plane,
                 ),
             )
+
+
+class EndpointController:
+    """Member → Endpoint: the addresses of the control planes among the members."""
+
+    name = "discovery-endpoints"
+    inputs = (Input(cluster.MEMBER),)
+    outputs = (controlplane.ENDPOINT,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        leaders = [each.spec for each in view.list(cluster.MEMBER) if each.spec.control_plane is not None]
+        addresses = tuple(dict.fromkeys(address for spec in leaders for address in spec.addresses))
+        if addresses:
+            yield Put(controlplane.ENDPOINT, "discovery", controlplane.EndpointSpec(addresses=addresses))

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 def kubernetes_controllers() -> Iterator[Controller]:
     """Everything that plans."""
-    from dozen.node.controllers.kubernetes.configs import ControlPlaneConfigController, ControlPlaneFilesController
+    from dozen.node.controllers.kubernetes.configs import (
+        APIServerSettingsController,
+        ControlPlaneConfigController,
+        ControlPlaneFilesController,
+    )
     from dozen.node.controllers.kubernetes.kubelet import (
         KubeletController,
         KubeletFilesController,
@@ -27,5 +31,5 @@ def kubernetes_controllers() -> Iterator[Controller]:
         KubeletFilesController(),
         KubeletStatusController(),
     )
-    yield from (ControlPlaneConfigController(), ControlPlaneFilesController())
+    yield from (ControlPlaneConfigController(), APIServerSettingsController(), ControlPlaneFilesController())
     yield from (StaticPodController(), StaticPodFilesController())

@@ -142,6 +142,51 @@ def _resources(said: Component) -> controlplane.Resources:
     return controlplane.Resources(requests=parts["requests"], limits=parts["limits"])
 
 
+class APIServerSettingsController:
+    """MachineConfig → AdmissionControlConfig, AuditPolicyConfig, AuthenticationConfig, AuthorizationConfig,
+    EtcdEncryptionConfig: what the API server's files say, for people to look at."""
+
+    name = "api-server-settings"
+    inputs = (_ACTIVE,)
+    outputs = (
+        controlplane.ADMISSION_CONTROL_CONFIG,
+        controlplane.AUDIT_POLICY_CONFIG,
+        controlplane.AUTHENTICATION_CONFIG,
+        controlplane.AUTHORIZATION_CONFIG,
+        controlplane.ETCD_ENCRYPTION_CONFIG,
+    )
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given = control_plane(view)
+        if given is None:
+            return
+        from dozen.machinery.config import kubernetes, kubernetes_secrets
+        from dozen.machinery.kubernetes import files
+        from dozen.machinery.yaml import dump
+
+        plugins = tuple(
+            controlplane.AdmissionPlugin(name=each.name, configuration=each.configuration)
+            for each in kubernetes.admission(given)
+        )
+        authorizers = tuple(
+            controlplane.Authorizer(type=each.type, name=each.name, webhook=each.webhook)
+            for each in kubernetes.authorizers(given)
+        )
+        admission = controlplane.AdmissionControlConfigSpec(config=plugins)
+        yield Put(controlplane.ADMISSION_CONTROL_CONFIG, "admission-control", admission)
+        policy = controlplane.AuditPolicyConfigSpec(config=kubernetes.audit_policy(given))
+        yield Put(controlplane.AUDIT_POLICY_CONFIG, "audit-policy", policy)
+        who = controlplane.AuthenticationConfigSpec(config=files.authentication(kubernetes.authentication(given)))
+        yield Put(controlplane.AUTHENTICATION_CONFIG, "authentication-config", who)
+        image = kubernetes.api_server(given).program.image
+        what = controlplane.AuthorizationConfigSpec(image=image, config=authorizers)
+        yield Put(controlplane.AUTHORIZATION_CONFIG, "authorization", what)
+        encryption = files.encryption(kubernetes_secrets.encryption(given))
+        if encryption is not None:
+            spec = controlplane.EtcdEncryptionConfigSpec(configuration=dump(encryption))
+            yield Put(controlplane.ETCD_ENCRYPTION_CONFIG, "k8s", spec)
+
+
 class ControlPlaneFilesController:
     """MachineConfig, SchedulerConfig → the programs' configuration files → ConfigStatus."""
 

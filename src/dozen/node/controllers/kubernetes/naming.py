@@ -45,11 +45,11 @@ class NodenameController:
 
 
 class NodeIPController:
-    """The machine's addresses, configuration → NodeIP: one address for each family that the cluster has."""
+    """The machine's addresses, configuration → NodeIPConfig, NodeIP: one address for each of the cluster's families."""
 
     name = "node-ip"
     inputs = (_ACTIVE, Input(network.NODE_ADDRESS))
-    outputs = (kubernetes.NODE_IP,)
+    outputs = (kubernetes.NODE_IP, kubernetes.NODE_IP_CONFIG)
 
     def plan(self, view: View) -> Iterable[Step]:
         given, current = complete(view), view.get(network.NODE_ADDRESS, "routed")
@@ -58,13 +58,12 @@ class NodeIPController:
         from dozen.machinery.config import kubernetes as said
         from dozen.machinery.config import kubernetes_node
 
-        nets = said.network(given)
+        nets, valid = said.network(given), kubernetes_node.node(given).valid_subnets
         # The host's ends of pod networks are addresses of the machine too, and never those of the node.
-        fit = choose_addresses(
-            current.spec.addresses if current is not None else (),
-            kubernetes_node.node(given).valid_subnets,
-            (*nets.pod_subnets, *nets.service_subnets),
-        )
+        exclude = (*nets.pod_subnets, *nets.service_subnets)
+        settings = kubernetes.NodeIPConfigSpec(valid_subnets=tuple(valid), exclude_subnets=exclude)
+        yield Put(kubernetes.NODE_IP_CONFIG, KUBELET, settings)
+        fit = choose_addresses(current.spec.addresses if current is not None else (), valid, exclude)
         before = view.get(kubernetes.NODE_IP, KUBELET)
         had = before.spec.addresses if before is not None else ()
         # A network that is away for a moment must not take down what was built on the node's addresses.

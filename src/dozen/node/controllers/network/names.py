@@ -26,6 +26,7 @@ from dozen.machinery.resources.network import (
     ResolverStatusSpec,
 )
 from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease
+from dozen.machinery.resources.routing import STATIC_HOST, StaticHostSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 
 HOSTNAME, RESOLVERS = "hostname", "resolvers"
@@ -137,6 +138,31 @@ class NameFilesController:
         extra = [(entry.address, entry.names) for entry in settings.spec.hosts]
         text = render_hosts(name.spec.hostname, name.spec.domainname, address, extra)
         yield Put(ETC_FILE_SPEC, "hosts", EtcFileSpec(contents=text, mode=0o644))
+
+
+class StaticHostController:
+    """NetworkSettings, HostnameStatus, NodeAddress → StaticHost: names of the hosts file and their addresses."""
+
+    name = "network-static-hosts"
+    inputs = (Input(HOSTNAME_STATUS), Input(NODE_ADDRESS, "default"), Input(NETWORK_SETTINGS))
+    outputs = (STATIC_HOST,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        name, settings = view.get(HOSTNAME_STATUS, HOSTNAME), view.get(NETWORK_SETTINGS, NETWORK)
+        if settings is None:
+            return
+        entries = [(entry.address, entry.names) for entry in settings.spec.hosts]
+        own = view.get(NODE_ADDRESS, "default")
+        if name is not None and own is not None:
+            full = f"{name.spec.hostname}.{name.spec.domainname}" if name.spec.domainname else ""
+            names = tuple(filter(None, (name.spec.hostname, full)))
+            entries += [(address_of(each), names) for each in own.spec.addresses]
+        found: dict[str, list[str]] = {}
+        for address, names in entries:
+            for each in names:
+                found.setdefault(each, []).append(address)
+        for host, addresses in found.items():
+            yield Put(STATIC_HOST, host, StaticHostSpec(addresses=tuple(dict.fromkeys(addresses))))
 
 
 class EtcFileController:

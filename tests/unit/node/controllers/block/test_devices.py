@@ -139,6 +139,17 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeMachine:
 
 
 @in_loop
+async def test_links_of_devices_that_are_there_are_published(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = {"vdb": ("/dev/disk/by-id/data",), "gone": ("/dev/disk/by-id/gone",)}
+    monkeypatch.setattr(devices, "read_links", lambda: links)
+    async with Bench(watchers=[BlockWatcher(Outcomes())]) as bench:
+        await assert_resource(bench.store, block.BLOCK_SYMLINK, "vdb", paths=links["vdb"])
+        assert [each.id for each in bench.store.list(block.BLOCK_SYMLINK)] == ["vdb"]
+
+
+@in_loop
 async def test_devices_are_published_read_and_followed(machine: FakeMachine) -> None:
     async with Bench(watchers=[BlockWatcher(Outcomes())]) as bench:
         store = bench.store

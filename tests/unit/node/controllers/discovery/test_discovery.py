@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dozen.machinery.config import generate
 from dozen.machinery.plan import Put
-from dozen.machinery.resources import cluster, config, network
+from dozen.machinery.resources import cluster, config, controlplane, network
 from dozen.node.controllers.discovery.identity import encode, load_identity
-from dozen.node.controllers.discovery.members import LocalAffiliateController, MemberController
+from dozen.node.controllers.discovery.members import EndpointController, LocalAffiliateController, MemberController
 from dozen.node.controllers.discovery.nodes import affiliates
 from dozen.testing.controllers import PlainView
 
@@ -70,6 +70,18 @@ def test_members_have_addresses_and_a_node_knows_itself_best() -> None:
     )
     members = {step.id: step.spec.addresses for step in MemberController().plan(view) if isinstance(step, Put)}
     assert members == {"cp-1": ("10.0.0.1",), "cp-2": ("10.0.0.2",)}
+
+
+def test_control_planes_among_the_members_are_endpoints() -> None:
+    leader = cluster.ControlPlane(port=6443)
+    view = PlainView(
+        (cluster.MEMBER, "cp-1", cluster.MemberSpec(addresses=("10.0.0.1", "fd00::1"), control_plane=leader)),
+        (cluster.MEMBER, "cp-2", cluster.MemberSpec(addresses=("10.0.0.2",), control_plane=leader)),
+        (cluster.MEMBER, "w-1", cluster.MemberSpec(addresses=("10.0.0.3",))),
+    )
+    spec = controlplane.EndpointSpec(addresses=("10.0.0.1", "fd00::1", "10.0.0.2"))
+    assert list(EndpointController().plan(view)) == [Put(controlplane.ENDPOINT, "discovery", spec)]
+    assert list(EndpointController().plan(PlainView())) == []
 
 
 def test_an_identity_is_made_once(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from dozen.node.controllers.network.names import (
     HostnameSpecController,
     NameFilesController,
     ResolverController,
+    StaticHostController,
     make_hostname,
 )
 from dozen.node.controllers.network.timeservers import TimeServerController
@@ -145,6 +146,22 @@ def test_the_files() -> None:
     assert files["resolv.conf"] == "nameserver 10.0.2.3\n"
     assert "10.0.2.15 node1\n" in files["hosts"]
     assert files["hosts"].endswith("10.9.9.9 registry\n")
+
+
+def test_each_name_of_the_hosts_file_has_its_addresses() -> None:
+    view = settings(hosts=(HostEntry(address="10.9.9.9", names=("registry", "mirror")),))
+    assert {step.id for step in StaticHostController().plan(view)} == {"registry", "mirror"}  # type: ignore[union-attr]
+    view.add(HOSTNAME_STATUS, names.HOSTNAME, HostnameStatusSpec(hostname="node1", domainname="example.org"))
+    view.add(NODE_ADDRESS, "default", NodeAddressSpec(addresses=("10.0.2.15/24", "fd00::5/64")))
+    found = {step.id: step.spec.addresses for step in StaticHostController().plan(view)}  # type: ignore[union-attr]
+    own = ("10.0.2.15", "fd00::5")
+    assert found == {
+        "registry": ("10.9.9.9",),
+        "mirror": ("10.9.9.9",),
+        "node1": own,
+        "node1.example.org": own,
+    }
+    assert list(StaticHostController().plan(PlainView())) == []
 
 
 def test_a_file_is_written_when_its_text_changed() -> None:

@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from dozen.linux import ntp
+from dozen.linux import clock, ntp
 from dozen.linux.ntp import KissOfDeath, NoAnswer, Sample
 from dozen.machinery.resources.clock import TIME_MEASUREMENT
 from dozen.machinery.resources.network import NODE_ADDRESS, TIME_SERVER_STATUS, NodeAddressSpec, TimeServerStatusSpec
 from dozen.machinery.resources.settings import TIME, TIME_SETTINGS, TimeSettings
+from dozen.machinery.resources.time import ADJTIME_STATUS, AdjtimeStatusSpec
 from dozen.node.controllers.time import measure
 from dozen.node.controllers.time.measure import TimeWatcher
 from dozen.testing.controllers import Bench
@@ -122,3 +123,26 @@ def test_a_server_that_wants_to_be_left_alone_is(monkeypatch: pytest.MonkeyPatch
         assert servers.asked.count("one_b") > 1
 
     play(monkeypatch, Servers(one_a=KissOfDeath("DENY"), one_b=KissOfDeath("RATE")), scenario)
+
+
+def test_the_state_of_the_clock_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = clock.Discipline(1000, 1.5, 2000, 3000, "STA_PLL", 7, True, "TIME_OK")
+    monkeypatch.setattr(clock, "read_discipline", lambda: state)
+    monkeypatch.setattr(measure, "SETTLE", 0.0)
+
+    async def run() -> AdjtimeStatusSpec:
+        bench = Bench()
+        bench.runtime.add_watcher(measure.AdjtimeWatcher(bench.store))
+        async with bench:
+            return (await bench.store.wait_for(ADJTIME_STATUS, "node", lambda each: True)).spec
+
+    assert asyncio.run(run()) == AdjtimeStatusSpec(
+        offset=1000,
+        frequency_adjustment_ratio=1.5,
+        max_error=2000,
+        est_error=3000,
+        status="STA_PLL",
+        constant=7,
+        sync_status=True,
+        state="TIME_OK",
+    )

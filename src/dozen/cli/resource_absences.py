@@ -1,0 +1,186 @@
+"""The types of the wire's resources that a node does not know, and why: data of `dozen.cli.resource_reference`.
+
+Reason → the types that it is the reason for, one in each line: name, namespace, sensitive or not, aliases.
+"""
+
+from __future__ import annotations
+
+ABSENT: dict[str, str] = {
+    "disks are read again when the kernel announces a change of them; nobody asks for it": """
+        DiscoveryRefreshRequests.block.talos.dev runtime - discoveryrefreshrequest drr drrs
+        DiscoveryRefreshStatuses.block.talos.dev runtime - discoveryrefreshstatus drs
+    """,
+    "META, STATE and EPHEMERAL are mounted by one plan, `volumes`, and stay: nobody asks for mounts": """
+        MountRequests.block.talos.dev runtime - mountrequest mr mrs
+        VolumeMountRequests.block.talos.dev runtime - volumemountrequest vmr vmrs
+        VolumeMountStatuses.block.talos.dev runtime - volumemountstatus vms
+        VolumeLifecycles.block.talos.dev runtime - volumelifecycle vl vls
+    """,
+    "the disks of machine.disks are left alone": """
+        UserDiskConfigStatuses.block.talos.dev runtime - userdiskconfigstatus udcs
+    """,
+    "there are META, STATE and EPHEMERAL, always; where they are is in VolumeStatuses": """
+        VolumeConfigs.block.talos.dev runtime sensitive volumeconfig vc vcs
+    """,
+    "unused blocks are not given back to disks": """
+        VolumeTrimSchedules.block.talos.dev runtime - volumetrimschedule vts
+    """,
+    "file systems are repaired when they do not mount, not on a schedule": """
+        FSScrubSchedules.block.talos.dev runtime - fsscrubschedule fsss
+        FSScrubStatuses.block.talos.dev runtime - fsscrubstatus fsss
+    """,
+    "the kernel is not told to compress memory: ZswapConfig has no effect": """
+        ZswapStatuses.block.talos.dev runtime - zswapstatus zs
+    """,
+    "only Kubernetes starts containers: ContainerConfig has no effect": """
+        ContainerSpecs.containers.talos.dev containers - containerspec containerspecs cs
+        ContainerImageStatuses.containers.talos.dev containers - containerimagestatus containerimagestatuses cis
+        ContainerInstanceSpecs.containers.talos.dev containers - containerinstancespec containerinstancespecs cis
+    """,
+    "members are the Nodes that Kubernetes lists: there is no discovery service to configure": """
+        DiscoveryConfigs.cluster.talos.dev config sensitive discoveryconfig dc dcs
+    """,
+    "pods have RuntimeDefault and the profiles of their images: machine.seccompProfiles has no effect": """
+        SeccompProfiles.cri.talos.dev cri - seccompprofile sp sps
+    """,
+    "devices keep the drivers that the kernel gave them": """
+        PCIDriverRebindConfigs.runtime.talos.dev hardware - pcidriverrebindconfig pcidrc pcidrcs
+        PCIDriverRebindStatuses.runtime.talos.dev hardware - pcidriverrebinds pcidriverrebindstatus pcidrs
+    """,
+    "nothing is measured into a TPM and nothing sealed to one: volumes are not encrypted": """
+        PCRStatuses.hardware.talos.dev hardware - pcrstatus pcrs
+        EncryptionSalts.secrets.talos.dev secrets sensitive encryptionsalt es
+    """,
+    "static pods are handed to the kubelet as files, not served under a URL": """
+        StaticPodServerStatuses.kubernetes.talos.dev k8s - staticpodserverstatus spss
+    """,
+    "the sequences reboot and shutdown cordon the node and stop the kubelet; no resource asks for it": """
+        KubeletLifecycles.kubernetes.talos.dev k8s - kubeletlifecycle kl kls
+        NodeCordonedSpecs.k8s.talos.dev k8s sensitive nodecordonedspec ncs
+    """,
+    "what the kubelet reads is counted by SecretStatuses and ConfigStatuses, the kubeconfig included": """
+        KubeletKubeconfigs.kubernetes.talos.dev k8s - kubeletkubeconfig kk kks
+    """,
+    "pods get no access to this API": """
+        KubernetesAccessConfigs.cluster.talos.dev config - kubernetesaccessconfig kac kacs
+    """,
+    "there is no encrypted network between nodes": """
+        KubeSpanConfigs.kubespan.talos.dev config sensitive kubespanconfig ksc kscs
+        KubeSpanEndpoints.kubespan.talos.dev kubespan - kubespanendpoint kse kses
+        KubeSpanIdentities.kubespan.talos.dev kubespan sensitive kubespanidentity ksi ksis
+        KubeSpanPeerSpecs.kubespan.talos.dev kubespan - kubespanpeerspec ksps
+        KubeSpanPeerStatuses.kubespan.talos.dev kubespan - kubespanpeerstatus ksps
+    """,
+    "routes are not exchanged with neighbours": """
+        BGPInstanceConfigs.net.talos.dev network - bgpinstanceconfig bgpic bgpics
+        BGPPeerStatuses.net.talos.dev network - bgppeerstatus bgpps
+    """,
+    "the interfaces of the configuration are in NetworkSettings.config.dozen, all in one": """
+        DeviceConfigSpecs.net.talos.dev network sensitive deviceconfigspec dcs
+    """,
+    "the node runs no DNS server of its own": """
+        DNSResolveCaches.net.talos.dev network - dnsresolvecach dnsrc dnsrcs
+        DNSUpstreams.net.talos.dev network - dnsupstream dnsu dnsus
+        HostDNSConfigs.net.talos.dev network - hostdnsconfig hdnsc hdnscs
+    """,
+    "components reach the API by the cluster's endpoint, or by this node's own server": """
+        KubePrismConfigs.kubernetes.talos.dev k8s - kubeprismconfig kpc kpcs
+        KubePrismEndpoints.kubernetes.talos.dev k8s - kubeprismendpoint kpe kpes
+        KubePrismStatuses.kubernetes.talos.dev k8s - kubeprismstatus kps
+    """,
+    "links keep the settings of their drivers; speed, duplex and port are in LinkStatuses": """
+        EthernetSpecs.net.talos.dev network - ethernetspec es
+        EthernetStatuses.net.talos.dev network - ethtool ethernetstatus es
+    """,
+    "links keep their names: LinkAliasConfig has no effect": """
+        LinkAliasSpecs.net.talos.dev network - linkaliasspec las
+    """,
+    "links are followed by what the kernel announces; nobody asks for another look": """
+        LinkRefreshes.net.talos.dev network - linkrefresh lr lrs
+    """,
+    "the node has no firewall of its own; the rules of Kubernetes belong to kube-proxy and the network of pods": """
+        NfTablesChains.net.talos.dev network - chain chains nftableschain ntc ntcs
+    """,
+    "addresses are told unfiltered, and sorted in one way": """
+        NodeAddressFilters.net.talos.dev network - nodeaddressfilter naf nafs
+        NodeAddressSortAlgorithms.net.talos.dev network - nodeaddresssortalgorithm nasa nasas
+    """,
+    "what the platform says of the network is in PlatformNetworks.config.dozen": """
+        PlatformConfigs.net.talos.dev network - platformconfig pc pcs
+    """,
+    "nothing is probed: TCPProbeConfig and HTTPProbeConfig have no effect": """
+        ProbeSpecs.net.talos.dev network - probespec ps
+        ProbeStatuses.net.talos.dev network - probe probes probestatus ps
+    """,
+    "no routing rules are made: RoutingRuleConfig has no effect; those of the kernel are in RoutingRuleStatuses": """
+        RoutingRuleSpecs.net.talos.dev network - routingrulespec rrs
+    """,
+    "containers get containerd's own specification, and containerd the image's configuration": """
+        BaseRuntimeSpecConfigs.cri.talos.dev cri - baseruntimespecconfig brsc brscs
+        CustomizationConfigs.cri.talos.dev cri sensitive customizationconfig cc ccs
+    """,
+    "the machine is started without a boot loader's menu: systems are not installed to disks yet": """
+        BootedEntries.talos.dev runtime - bootedentry be bes
+        UnattendedInstallStatuses.runtime.talos.dev runtime - unattendedinstallstatus uis
+    """,
+    "events are told over the API only": """
+        EventSinkConfigs.runtime.talos.dev runtime - eventsinkconfig esc escs
+    """,
+    "the kernel's log is not sent anywhere: KmsgLogConfig has no effect": """
+        KmsgLogConfigs.runtime.talos.dev runtime - kmsglogconfig klc klcs
+    """,
+    "an image holds what its recipes list: there are no extensions": """
+        ExtensionServiceConfigs.runtime.talos.dev runtime sensitive extensionserviceconfig esc escs
+        ExtensionServiceConfigStatuses.runtime.talos.dev runtime - extensionserviceconfigstatus escs
+        ExtensionStatuses.runtime.talos.dev runtime - extensions extensionstatus es
+    """,
+    "images are made from recipes; the SBOM beside an image says from which": """
+        ImageFactorySchematics.runtime.talos.dev runtime - imagefactoryschematic ifs
+    """,
+    "the one apid serves maintenance too, as APIServiceConfigs says: nobody asks for another server": """
+        MaintenanceServiceConfigs.runtime.talos.dev runtime - maintenanceserviceconfig msc mscs
+        MaintenanceServiceRequests.runtime.talos.dev runtime - maintenanceservicerequest msr msrs
+        MaintenanceRootSecrets.secrets.talos.dev secrets sensitive maintenancerootsecret mrs
+    """,
+    "the end of a boot is asked of machined by a call, never by a resource": """
+        MachineResetSignals.runtime.talos.dev runtime - machineresetsignal mrs
+        RebootRequests.runtime.talos.dev runtime - rebootrequest rr rrs
+    """,
+    "the kernel decides which process is ended when memory is out": """
+        OOMActions.talos.dev runtime sensitive oomaction oomactions ooma oomas
+    """,
+    "the token is for SideroLink, which is not spoken; META's values are in MetaKeys": """
+        UniqueMachineTokens.runtime.talos.dev runtime - uniquemachinetoken umt umts
+    """,
+    "SideroLink is not spoken": """
+        SiderolinkConfigs.siderolink.talos.dev config sensitive siderolinkconfig sc scs
+        SiderolinkTunnels.siderolink.talos.dev config sensitive siderolinktunnel st sts
+    """,
+    "no hardware watchdog is armed: WatchdogTimerConfig has no effect": """
+        WatchdogTimerConfigs.runtime.talos.dev runtime - watchdogtimerconfig wtc wtcs
+        WatchdogTimerStatuses.runtime.talos.dev runtime - watchdogtimerstatus wts
+    """,
+    "images are taken as their registries give them, by digest: signatures are not looked at": """
+        ImageVerificationRules.security.talos.dev security - imageverificationrule ivr ivrs
+        TUFTrustedRoots.security.talos.dev security - tuftrustedroot tuftr tuftrs
+    """,
+    "LVM belongs to the storage drivers that use it; the node makes no volumes with it": """
+        LVMRefreshRequests.storage.talos.dev storage - lvmrefreshrequest lvmrr lvmrrs
+        LVMPhysicalVolumeSpecs.storage.talos.dev storage - lvmphysicalvolumespec lvmpvs
+        LVMLogicalVolumeSpecs.storage.talos.dev storage - lvmlogicalvolumespec lvmlvs
+        LVMLogicalVolumeStatuses.storage.talos.dev storage - lvs lvmlogicalvolumestatus lvmlvs
+        LVMPhysicalVolumeStatuses.storage.talos.dev storage - pvs lvmphysicalvolumestatus lvmpvs
+        LVMValidationErrors.storage.talos.dev storage - lvmvalidationerror lvmve lvmves
+        LVMVolumeGroupSpecs.storage.talos.dev storage - lvmvolumegroupspec lvmvgs
+        LVMVolumeGroupStatuses.storage.talos.dev storage - vgs lvmvolumegroupstatus lvmvgs
+    """,
+    "the node joins no disks to arrays: RAIDArrayConfig has no effect, and the image has no program for it": """
+        MDArraySpecs.storage.talos.dev storage - mdarrayspec mdas
+        MDArrayStatuses.storage.talos.dev storage - mdarraystatus mdas
+        MDRefreshRequests.storage.talos.dev storage - mdrefreshrequest mdrr mdrrs
+    """,
+    "machined looks for its configuration by itself; what it found is MachineConfigs": """
+        AcquireConfigSpecs.v1alpha1.talos.dev runtime - acquireconfigspec acs
+        AcquireConfigStatuses.v1alpha1.talos.dev runtime - acquireconfigstatus acs
+    """,
+}
