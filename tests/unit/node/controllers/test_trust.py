@@ -119,12 +119,12 @@ def test_etcd_s_members_serve_and_call() -> None:
     ],
 )
 def test_kubeconfigs_say_where_and_who(field: str, subject: str, host: str) -> None:
-    made = made_by(jobs.issue_kubeconfigs, jobs.Kubeconfigs(ROOT, pki.YEAR))
+    made = made_by(jobs.issue_kubeconfigs, ROOT)
     access = read_kubeconfig(getattr(made, field))
     assert (access.host, access.port, who(access.certificate)) == (host, 6443, subject)
     assert certificates.matches(pki.Keypair(access.certificate.decode(), access.key.decode()))
     lives = pki.certificate(access.certificate.decode()).not_after - time.time()
-    assert lives == pytest.approx(pki.YEAR if field == "admin_kubeconfig" else 3600, abs=60)
+    assert lives == pytest.approx(3600, abs=60)
 
 
 def test_an_authority_without_its_key_is_named() -> None:
@@ -139,7 +139,7 @@ def control_plane_view() -> PlainView:
     view.add(secrets.ETCD_CERTS, secrets.ETCD, made_by(jobs.issue_etcd, (ROOTS["EtcdRootSecret"], NAMES)))
     dynamic = made_by(jobs.issue_api_server, (ROOT, NAMES))
     view.add(secrets.KUBERNETES_DYNAMIC_CERTS, secrets.KUBERNETES_DYNAMIC_CERTS_ID, dynamic)
-    made = made_by(jobs.issue_kubeconfigs, jobs.Kubeconfigs(ROOT, pki.YEAR))
+    made = made_by(jobs.issue_kubeconfigs, ROOT)
     view.add(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID, made)
     return view
 

@@ -146,29 +146,15 @@ def _kubeconfig(root: secrets.KubernetesRootSpec, server: str, user: str, made: 
     return render_kubeconfig(root.name, server, trusted(root), user, crt=made.crt, key=made.key)
 
 
-class Kubeconfigs(NamedTuple):
-    """What kubeconfigs are made of; ``admin_lifetime`` is seconds."""
-
-    root: secrets.KubernetesRootSpec
-    admin_lifetime: float
-
-
-def _kubeconfigs_material(store: Store) -> Kubeconfigs | None:
-    from dozen.machinery.config.kubernetes_secrets import admin_kubeconfig_lifetime
-    from dozen.node.configuration import parse
-
+def _kubeconfigs_material(store: Store) -> secrets.KubernetesRootSpec | None:
     root = store.find(secrets.KUBERNETES_ROOT, secrets.KUBERNETES)
-    active = store.find(config.MACHINE_CONFIG, config.ACTIVE)
-    if root is None or active is None:
-        return None
-    return Kubeconfigs(root.spec, float(admin_kubeconfig_lifetime(parse(active.spec.text))))
+    return root.spec if root is not None else None
 
 
-def issue_kubeconfigs(material: Kubeconfigs, lifetime: float) -> Made:
-    """For the scheduler, the controller-manager, the node itself, and the administrator from outside."""
+def issue_kubeconfigs(root: secrets.KubernetesRootSpec, lifetime: float) -> Made:
+    """For the scheduler, the controller-manager, the node itself, and the node as the administrator from outside."""
     from dozen.machinery.certificates import issue
 
-    root = material.root
     ca, local, masters = authority(root.issuing_ca, "cluster.ca"), root.local_endpoint.full_path, ("system:masters",)
     scheduler = issue(ca, "system:kube-scheduler", lifetime=lifetime)
     manager = issue(ca, "system:kube-controller-manager", lifetime=lifetime)
@@ -178,7 +164,7 @@ def issue_kubeconfigs(material: Kubeconfigs, lifetime: float) -> Made:
         scheduler_kubeconfig=_kubeconfig(root, local, "scheduler", scheduler),
         controller_manager_kubeconfig=_kubeconfig(root, local, "controller-manager", manager),
         localhost_admin_kubeconfig=_kubeconfig(root, local, "machined", own),
-        admin_kubeconfig=make_admin_kubeconfig(root, material.admin_lifetime),
+        admin_kubeconfig=make_admin_kubeconfig(root, lifetime),
     )
     yield secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID, made
 
@@ -225,7 +211,7 @@ JOBS = (
     Job(
         "kubeconfigs",
         (secrets.KUBERNETES_CERTS,),
-        (secrets.KUBERNETES_ROOT, config.MACHINE_CONFIG),
+        (secrets.KUBERNETES_ROOT,),
         _kubeconfigs_material,
         issue_kubeconfigs,
     ),
