@@ -1,4 +1,4 @@
-"""Kubeconfigs: reading them, and that of a person's what is theirs stays and a cluster comes and goes whole."""
+"""Kubeconfigs: read and written; and in a person's file, what is theirs stays while clusters come and go."""
 
 import base64
 import io

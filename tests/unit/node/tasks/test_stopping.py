@@ -1,0 +1,86 @@
+"""What ends a boot: which mounts are taken down, and that nothing keeps the machine from going down."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dozen.linux import sys as linux
+from dozen.node.tasks import stopping
+
+MOUNTS = """\
+21 1 0:20 / / ro,relatime - erofs /dev/vda ro
+22 21 0:21 / /proc rw,nosuid - proc proc rw
+23 21 0:22 / /system rw,nosuid - tmpfs tmpfs rw
+24 21 8:3 / /var rw,nosuid shared:1 master:2 - xfs /dev/sda3 rw
+25 24 0:23 / /var/lib/containers/a\\040b rw - overlay overlay rw,lowerdir=/x
+26 24 8:3 /pods /var/lib/kubelet rw - xfs /dev/sda3 rw
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the kernel is asked for; /var is busy."""
+    found: list[str] = []
+
+    def umount(target: str) -> None:
+        found.append(f"umount {target}")
+        if target == "/var":
+            raise OSError(16, "busy")
+
+    def mount(source: str, target: str, fstype: str, flags: int, options: str) -> None:
+        assert flags == linux.MS_REMOUNT | linux.MS_RDONLY
+        found.append(f"read-only {target}")
+
+    monkeypatch.setattr(stopping, "open", lambda path: io.StringIO(MOUNTS), raising=False)
+    monkeypatch.setattr(linux, "umount", umount)
+    monkeypatch.setattr(linux, "mount", mount)
+    return found
+
+
+def machine(mode: str = "metal") -> Any:
+    return SimpleNamespace(mode=mode, log=logging.getLogger("test"))
+
+
+def test_what_has_a_disk_behind_it_is_unmounted_newest_first(asked: list[str]) -> None:
+    asyncio.run(stopping.unmount_all(machine()))
+    assert asked == [
+        "umount /var/lib/kubelet",
+        "umount /var/lib/containers/a b",
+        "umount /var",
+        "read-only /var",
+    ]
+
+
+def test_a_container_s_mounts_are_its_maker_s(asked: list[str]) -> None:
+    asyncio.run(stopping.unmount_all(machine("container")))
+    assert asked == []
+
+
+def test_a_disk_that_does_not_answer_keeps_nobody_from_going_down(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wait_for(awaitable: Any, bound: float) -> None:
+        awaitable.close()
+        raise TimeoutError
+
+    monkeypatch.setattr(asyncio, "wait_for", wait_for)
+    monkeypatch.setattr(os, "sync", lambda: None)
+    asyncio.run(stopping.sync_disks(machine()))
+    assert "sync did not end" in caplog.text
+
+
+def test_controllers_end_before_what_they_watch_over() -> None:
+    async def check() -> None:
+        running = asyncio.create_task(asyncio.Event().wait(), name="engine")
+        await asyncio.sleep(0)
+        await stopping.stop_controllers(SimpleNamespace(background={running}))  # type: ignore[arg-type]
+        assert running.cancelled()
+
+    asyncio.run(check())
