@@ -55,6 +55,12 @@ def identity(item: Object) -> Identity:
     return found
 
 
+def full_name(item: Object) -> str:
+    """``namespace/name``, or the name alone of what is in no namespace."""
+    metadata = item["metadata"]
+    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
+
+
 def laid_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Object:
     """``over`` upon ``base``, mapping by mapping; lists and values are replaced."""
     found = dict(base)

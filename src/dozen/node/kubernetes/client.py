@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from dozen.machinery.kubernetes.objects import Object, identity
+from dozen.machinery.kubernetes.objects import Object, full_name, identity
 from dozen.node.kubernetes.errors import Expired, NotFound, Unreachable, read_status, refusal
 from dozen.node.kubernetes.http import Connection, Response
 
@@ -168,7 +168,7 @@ class Client:
         selectors = _selectors(label_selector, field_selector)
         while True:
             listed = await self._list(api_version, kind, namespace, selectors)
-            known = {_key(item): item for item in listed.get("items") or ()}
+            known = {full_name(item): item for item in listed.get("items") or ()}
             # Items of a list do not say what they are; those of a watch do.
             for item in known.values():
                 item.setdefault("apiVersion", api_version)
@@ -197,9 +197,9 @@ class Client:
                 if event.type == "BOOKMARK":
                     continue
                 if event.type == "DELETED":
-                    known.pop(_key(event.object), None)
+                    known.pop(full_name(event.object), None)
                 else:
-                    known[_key(event.object)] = event.object
+                    known[full_name(event.object)] = event.object
                 yield None
 
     async def watch(
@@ -348,11 +348,6 @@ def _root(api_version: str) -> str:
 def _selectors(labels: str, fields: str) -> dict[str, str]:
     said = {"labelSelector": labels, "fieldSelector": fields}
     return {name: value for name, value in said.items() if value}
-
-
-def _key(item: Object) -> str:
-    metadata = item["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
 
 
 async def _lines(response: Response) -> AsyncIterator[bytes]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from dozen.machinery.kubernetes.objects import Object, is_true
+from dozen.machinery.kubernetes.objects import Object, full_name, is_true
 from dozen.machinery.resources.kubernetes import NODENAME
 from dozen.node.kubernetes.api import KubernetesApi
 from dozen.node.kubernetes.client import Client
@@ -55,12 +55,7 @@ async def ask_priorities(machine: Machine) -> dict[str, int]:
         except (KubernetesError, TimeoutError) as error:
             log.info("node=%s the order of its pods is guessed: %s", name, error or "the API does not answer")
             return {}
-    return {name_of_pod(pod): int((pod.get("spec") or {}).get("priority") or 0) for pod in pods}
-
-
-def name_of_pod(pod: Object) -> str:
-    """What a pod is called here and by the runtime."""
-    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
+    return {full_name(pod): int((pod.get("spec") or {}).get("priority") or 0) for pod in pods}
 
 
 def _name_of_node(machine: Machine) -> str:
