@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from dozen.cli.resource_reference import EMPTY, absences
+from dozen.machinery import yaml
+from dozen.machinery.config.generating import Bundle
+from dozen.machinery.messages import message, method_types
 from dozen.machinery.resources import all_kinds, hardware, kernel, runtime
 from dozen.node.controllers.hardware import DeviceWatcher, facts
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.controllers import Bench
-from dozen.testing.live import LiveNode
+from dozen.testing.live import MACHINE, LiveNode
 
 
 def test_cores_and_modules_are_this_kernel_s() -> None:
@@ -85,6 +89,37 @@ def test_rules_of_a_node_s_network(native: LiveNode) -> None:
         "inet4/32766": "main",
         "inet4/32767": "default",
     }
+
+
+def test_packages_of_the_image(native: LiveNode) -> None:
+    found = native.until(lambda: native.resources("SBOMItems.talos.dev", "runtime"), "packages")
+    files = json.loads(native.read("/usr/share/dozen/manifest.json"))["files"]
+    assert {name: item["version"] for name, item in found.items()} == {
+        file["package"]: file.get("version", "") for file in files if file.get("package")
+    }
+
+
+def test_what_happens_to_a_node_is_told_as_events(native: LiveNode, bundle: Bundle) -> None:
+    wanted = {"SequenceEvent", "PhaseEvent", "TaskEvent", "ServiceStateEvent", "MachineStatusEvent", "AddressEvent"}
+    types = method_types(f"{MACHINE}Events")
+    data = yaml.load(bundle.controlplane)
+    data["machine"]["network"] = {"hostname": "told"}
+
+    async def collect() -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        asked = types.request(tail_events=-1)
+        async for event in native.channel.server_stream(f"{MACHINE}Events", asked, types.response, timeout=20):
+            found[event.data.type_url.removeprefix("talos/runtime/machine.")] = event.data.value
+            if wanted <= set(found):
+                break
+        return found
+
+    native.call("ApplyConfiguration", data=yaml.dump(data).encode(), mode=1)
+    try:
+        told = native.portal.run(collect(), 25)
+    finally:
+        native.call("ApplyConfiguration", data=bundle.controlplane.encode(), mode=1)
+    assert message("machine.AddressEvent").FromString(told["AddressEvent"]).hostname == "told"
 
 
 def test_types_that_are_known_and_empty(native: LiveNode) -> None:

@@ -101,8 +101,7 @@ ABSENT: dict[str, str] = {
     "the node has no firewall of its own; the rules of Kubernetes belong to kube-proxy and the network of pods": """
         NfTablesChains.net.talos.dev network - chain chains nftableschain ntc ntcs
     """,
-    "addresses are told unfiltered, and sorted in one way": """
-        NodeAddressFilters.net.talos.dev network - nodeaddressfilter naf nafs
+    "addresses are sorted in one way, which is not a choice": """
         NodeAddressSortAlgorithms.net.talos.dev network - nodeaddresssortalgorithm nasa nasas
     """,
     "what the platform says of the network is in PlatformNetworks.config.dozen": """

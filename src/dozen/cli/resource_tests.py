@@ -29,6 +29,8 @@ SHOWN: dict[str, str] = {
             EtcdMembers.etcd.talos.dev EtcdLaunches.etcd.dozen
     """,
     "native/test_resources.py": """
+        test_packages_of_the_image
+            SBOMItems.talos.dev
         test_services_have_the_processes_that_run
             Services.v1alpha1.talos.dev ServicePIDs.runtime.talos.dev
         test_a_node_says_what_it_is
@@ -36,7 +38,7 @@ SHOWN: dict[str, str] = {
         test_the_boot_is_this_kernel_s
             BootIDs.runtime.talos.dev KernelCmdlines.runtime.talos.dev
         test_types_that_are_known_and_empty
-            Environments.runtime.talos.dev SBOMItems.talos.dev SiderolinkStatuses.siderolink.talos.dev
+            Environments.runtime.talos.dev SiderolinkStatuses.siderolink.talos.dev
         test_cores_and_modules_are_this_kernel_s
             KernelModuleStatuses.runtime.talos.dev LoadedKernelModules.runtime.talos.dev CPUCores.hardware.talos.dev
         test_rules_of_a_node_s_network
@@ -146,6 +148,8 @@ SHOWN: dict[str, str] = {
             AddressStatuses.net.talos.dev RouteStatuses.net.talos.dev LinkStatuses.net.talos.dev
     """,
     "unit/node/controllers/network/test_summary.py": """
+        test_filters_choose_addresses
+            NodeAddressFilters.net.talos.dev
         test_addresses_of_physical_links_come_first
             NodeAddresses.net.talos.dev
         test_readiness_one_after_the_other

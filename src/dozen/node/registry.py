@@ -43,9 +43,10 @@ def add_third_wave(machine: Machine) -> None:
     from dozen.node.controllers.identity import ApiServiceController
     from dozen.node.controllers.network.names import StaticHostController
     from dozen.node.controllers.network.rules import RoutingRuleWatcher
+    from dozen.node.controllers.packages import PackageWatcher
     from dozen.node.controllers.status import MachineStatusController
     from dozen.node.controllers.time import time_controllers, time_watchers
-    from dozen.node.readiness import MachineStatusReporter
+    from dozen.node.readiness import AddressReporter, MachineStatusReporter
 
     managed = machine.mode != "container"
     if managed:
@@ -55,6 +56,7 @@ def add_third_wave(machine: Machine) -> None:
         _add_membership(machine)
     _add(machine, (MachineStatusController(kubernetes=managed), *time_controllers(managed)))
     _watch(machine, (MachineStatusReporter(machine.store, machine.events), RoutingRuleWatcher()))
+    _watch(machine, (AddressReporter(machine.store, machine.events), PackageWatcher(machine.store)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _add(machine, hardware_controllers(machine.platform.name))
     _add(machine, (ApiServiceController(), StaticHostController()))

@@ -82,7 +82,7 @@ STOP_PHASES = (
     Phase("stopPods", (stopping.stop_pods,)),
     Phase("leadership", (stopping.hand_over_leadership,)),
     Phase("stopAllServices", (stopping.stop_all_services,)),
-    Phase("stopControllers", (stopping.stop_controllers,)),
+    Phase("stopControllers", (stopping.announce_restart, stopping.stop_controllers)),
     Phase("killProcesses", (stopping.kill_processes,)),
     Phase("unmount", (stopping.unmount_all,)),
     Phase("sync", (stopping.sync_disks,)),

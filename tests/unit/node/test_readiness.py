@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from dozen.machinery.messages import message
-from dozen.machinery.resources import runtime
+from dozen.machinery.resources import network, runtime
 from dozen.node.events import Events
-from dozen.node.readiness import MachineStatusReporter, event_of
+from dozen.node.readiness import AddressReporter, MachineStatusReporter, event_of
 from dozen.testing.controllers import Bench
 
 
@@ -38,3 +38,19 @@ def test_each_change_is_one_event() -> None:
         return [(event.fields["stage"], event.fields["status"]["ready"]) for event in events.history()]
 
     assert asyncio.run(run()) == [(1, False), (4, False), (4, True)]
+
+
+def test_where_a_machine_is_is_told_when_that_changes() -> None:
+    async def run() -> list[tuple[str, list[str]]]:
+        events = Events()
+        async with Bench() as bench:
+            bench.runtime.add_watcher(AddressReporter(bench.store, events))
+            bench.put(network.HOSTNAME_STATUS, "hostname", network.HostnameStatusSpec(hostname="n1"))
+            await bench.settle()
+            for id in ("current", "current-no-k8s", "routed"):
+                addresses = ("10.0.0.1/24",) if id.endswith("k8s") else ("10.0.0.1/24", "10.244.0.1/24")
+                bench.put(network.NODE_ADDRESS, id, network.NodeAddressSpec(addresses=addresses))
+                await bench.settle()
+        return [(event.fields["hostname"], event.fields["addresses"]) for event in events.history()]
+
+    assert asyncio.run(run()) == [("n1", []), ("n1", ["10.0.0.1", "10.244.0.1"]), ("n1", ["10.0.0.1"])]

@@ -290,7 +290,8 @@ TIME_SERVER_SPEC = Kind(
 
 
 class NodeAddressSpec(Spec):
-    """A view of the node's addresses, named by the id: ``current``, ``default``, ``accumulative``, ``routed``."""
+    """A view of the node's addresses, named by the id: ``current``, ``default``, ``accumulative``, ``routed``; and all
+    but the second once more for each NodeAddressFilter, ``current-no-k8s``."""
 
     addresses: tuple[str, ...] = ()
     sort_algorithm: str = "v1"

@@ -1,4 +1,4 @@
-"""Routing rules as the kernel has them, and hosts whose addresses need no name server."""
+"""Routing rules as the kernel has them, hosts that need no name server, subnets to sort addresses by."""
 
 from __future__ import annotations
 
@@ -52,4 +52,23 @@ STATIC_HOST = Kind(
     "StaticHost",
     aliases=("statichost", "sh", "shs"),
     columns=(("Addresses", "{.addresses}"),),
+)
+
+
+class NodeAddressFilterSpec(Spec):
+    """Addresses within one of ``include`` (none means all) and none of ``exclude``; ids ``no-k8s``, ``only-k8s``."""
+
+    include_subnets: tuple[str, ...] = ()
+    exclude_subnets: tuple[str, ...] = ()
+
+    WIRE = "1 includeSubnets [prefix], 2 excludeSubnets [prefix]"
+
+
+NODE_ADDRESS_FILTER = Kind(
+    "NodeAddressFilters.net.talos.dev",
+    "network",
+    NodeAddressFilterSpec,
+    "NodeAddressFilter",
+    aliases=("nodeaddressfilter", "naf", "nafs"),
+    columns=(("Include Subnets", "{.includeSubnets}"), ("Exclude Subnets", "{.excludeSubnets}")),
 )

@@ -75,6 +75,13 @@ async def stop_all_services(machine: Machine) -> None:
     await machine.services.stop_all(keep=("machined", "apid"))
 
 
+async def announce_restart(machine: Machine) -> None:
+    """Tell how the machine ends, while somebody can hear it: apid goes with the next phase."""
+    ending = await machine.ending()
+    command = linux.RB_AUTOBOOT if ending.kind == "reboot" else linux.RB_POWER_OFF
+    machine.events.publish("RestartEvent", {"cmd": command}, ending.actor_id)
+
+
 async def stop_controllers(machine: Machine) -> None:
     """From here on nothing reacts to changes any more; otherwise what is unmounted would be mounted again."""
     for task in tuple(machine.background):

@@ -11,6 +11,7 @@ from dozen.machinery.config.generating import generate
 from dozen.machinery.effects.files import MakeDirectory, RemoveFile, WriteFile
 from dozen.machinery.plan import Put
 from dozen.machinery.resources import block, config, controlplane, kubernetes, network, runtime
+from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER
 from dozen.node.controllers.kubernetes import kubernetes_controllers
 from dozen.node.controllers.kubernetes.configs import APIServerSettingsController
 from dozen.node.controllers.kubernetes.naming import choose_addresses
@@ -49,6 +50,8 @@ def test_a_worker_runs_a_kubelet_and_no_pods_of_the_control_plane() -> None:
             await begin(bench, BUNDLE.worker)
             assert bench.store.get(kubernetes.NODENAME, "nodename").spec.nodename == "cp-1"
             assert bench.store.get(kubernetes.NODE_IP, "kubelet").spec.addresses == ("10.0.0.1",)
+            given = bench.store.get(NODE_ADDRESS_FILTER, "only-k8s").spec
+            assert (given.include_subnets, given.exclude_subnets) == (("10.244.0.0/16", "10.96.0.0/12"), ())
             subnets = bench.store.get(kubernetes.NODE_IP_CONFIG, "kubelet").spec
             assert (subnets.valid_subnets, subnets.exclude_subnets) == ((), ("10.244.0.0/16", "10.96.0.0/12"))
             spec = bench.store.get(kubernetes.KUBELET_SPEC, "kubelet").spec

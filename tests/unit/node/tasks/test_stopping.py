@@ -7,11 +7,13 @@ import io
 import logging
 import os
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from dozen.linux import sys as linux
+from dozen.node.events import Event, Events
+from dozen.node.machine import Ending
 from dozen.node.tasks import stopping
 
 MOUNTS = """\
@@ -84,3 +86,18 @@ def test_controllers_end_before_what_they_watch_over() -> None:
         assert running.cancelled()
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(("kind", "command"), [("reboot", 0x01234567), ("shutdown", 0x4321FEDC)])
+def test_how_a_machine_ends_is_told_to_who_asked(kind: str, command: int) -> None:
+    async def run() -> list[Event]:
+        events = Events()
+
+        async def ending() -> Ending:
+            return Ending(kind, "actor")
+
+        await stopping.announce_restart(cast("Any", SimpleNamespace(events=events, ending=ending)))
+        return events.history()
+
+    (event,) = asyncio.run(run())
+    assert (event.name, event.fields, event.actor_id) == ("RestartEvent", {"cmd": command}, "actor")

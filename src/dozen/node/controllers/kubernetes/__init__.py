@@ -21,12 +21,17 @@ def kubernetes_controllers() -> Iterator[Controller]:
         KubeletFilesController,
         KubeletStatusController,
     )
-    from dozen.node.controllers.kubernetes.naming import NodeIPController, NodenameController
+    from dozen.node.controllers.kubernetes.naming import (
+        NodeAddressFilterController,
+        NodeIPController,
+        NodenameController,
+    )
     from dozen.node.controllers.kubernetes.static_pods import StaticPodController, StaticPodFilesController
 
     yield from (
         NodenameController(),
         NodeIPController(),
+        NodeAddressFilterController(),
         KubeletController(),
         KubeletFilesController(),
         KubeletStatusController(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dozen.machinery.addresses import address_of, contains
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, kubernetes, network
+from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.node.configuration import complete
 
 if TYPE_CHECKING:
@@ -72,6 +73,25 @@ class NodeIPController:
         chosen = [next((each for each in (*kept, *fit) if (":" in each) is family), "") for family in families]
         if any(chosen):
             yield Put(kubernetes.NODE_IP, KUBELET, kubernetes.NodeIPSpec(addresses=tuple(filter(None, chosen))))
+
+
+class NodeAddressFilterController:
+    """Configuration → NodeAddressFilter: what is of the cluster's networks, and what is not."""
+
+    name = "node-address-filters"
+    inputs = (_ACTIVE,)
+    outputs = (NODE_ADDRESS_FILTER,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given = complete(view)
+        if given is None:
+            return
+        from dozen.machinery.config import kubernetes as said
+
+        nets = said.network(given)
+        subnets = (*nets.pod_subnets, *nets.service_subnets)
+        yield Put(NODE_ADDRESS_FILTER, "no-k8s", NodeAddressFilterSpec(exclude_subnets=subnets))
+        yield Put(NODE_ADDRESS_FILTER, "only-k8s", NodeAddressFilterSpec(include_subnets=subnets))
 
 
 def choose_addresses(prefixes: Iterable[str], valid: Sequence[str], exclude: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dozen.machinery.addresses import sort_key
+from dozen.machinery.addresses import address_of, contains, sort_key
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources.files import ETC_FILE_SPEC, ETC_FILE_STATUS
 from dozen.machinery.resources.link import LINK_STATUS
@@ -20,6 +20,7 @@ from dozen.machinery.resources.network import (
     NetworkStatusSpec,
     NodeAddressSpec,
 )
+from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.node.controllers.network.matching import LOOPBACK, is_physical, is_up
 from dozen.node.controllers.network.names import FILES, HOSTNAME
 
@@ -32,11 +33,11 @@ class NodeAddressController:
 
     ``current`` are the addresses by which the node can be reached now, those of physical links first; ``routed`` leaves
     out single hosts; ``default`` is one address that is kept as long as the node has it; ``accumulative`` are all that
-    it ever had, as certificates name them.
+    it ever had, as certificates name them. All but ``default`` are there once more for each filter.
     """
 
     name = "network-node-addresses"
-    inputs = (Input(ADDRESS_STATUS), Input(LINK_STATUS))
+    inputs = (Input(ADDRESS_STATUS), Input(LINK_STATUS), Input(NODE_ADDRESS_FILTER))
     outputs = (NODE_ADDRESS,)
 
     def plan(self, view: View) -> Iterable[Step]:
@@ -53,10 +54,22 @@ class NodeAddressController:
         accumulative = dict.fromkeys((*(ever.spec.addresses if ever else ()), *current))
         if default:
             yield Put(NODE_ADDRESS, "default", NodeAddressSpec(addresses=default))
-        yield Put(NODE_ADDRESS, "current", NodeAddressSpec(addresses=current))
-        yield Put(NODE_ADDRESS, "routed", NodeAddressSpec(addresses=tuple(a for a in current if not _is_single(a))))
-        everything = tuple(sorted(accumulative, key=sort_key))
-        yield Put(NODE_ADDRESS, "accumulative", NodeAddressSpec(addresses=everything))
+        views = {
+            "current": current,
+            "routed": tuple(address for address in current if not _is_single(address)),
+            "accumulative": tuple(sorted(accumulative, key=sort_key)),
+        }
+        filters = view.list(NODE_ADDRESS_FILTER)
+        for id, addresses in views.items():
+            yield Put(NODE_ADDRESS, id, NodeAddressSpec(addresses=addresses))
+            for each in filters:
+                fit = tuple(address for address in addresses if _passes(each.spec, address_of(address)))
+                yield Put(NODE_ADDRESS, f"{id}-{each.id}", NodeAddressSpec(addresses=fit))
+
+
+def _passes(given: NodeAddressFilterSpec, address: str) -> bool:
+    included = not given.include_subnets or any(contains(subnet, address) for subnet in given.include_subnets)
+    return included and not any(contains(subnet, address) for subnet in given.exclude_subnets)
 
 
 class HardwareAddressController:

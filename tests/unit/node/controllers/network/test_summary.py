@@ -19,6 +19,7 @@ from dozen.machinery.resources.network import (
     NodeAddressSpec,
     RouteStatusSpec,
 )
+from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.node.controllers.network.summary import (
     HardwareAddressController,
     NetworkStatusController,
@@ -46,6 +47,18 @@ def network(*addresses: tuple[str, str], flags: str = "permanent", scope: str = 
 
 def node_addresses(view: PlainView) -> dict[str, tuple[str, ...]]:
     return {step.id: step.spec.addresses for step in NodeAddressController().plan(view)}  # type: ignore[union-attr]
+
+
+def test_filters_choose_addresses() -> None:
+    view = network(("cni0", "10.1.0.1/24"), ("eth0", "10.0.2.15/24"))
+    pods = ("10.1.0.0/16", "fd00:10::/56")
+    view.add(NODE_ADDRESS_FILTER, "no-k8s", NodeAddressFilterSpec(exclude_subnets=pods))
+    view.add(NODE_ADDRESS_FILTER, "only-k8s", NodeAddressFilterSpec(include_subnets=pods))
+    found = node_addresses(view)
+    assert found["current"] == found["routed"] == ("10.0.2.15/24", "10.1.0.1/24")
+    for id in ("current", "routed", "accumulative"):
+        assert found[f"{id}-no-k8s"] == ("10.0.2.15/24",)
+        assert found[f"{id}-only-k8s"] == ("10.1.0.1/24",)
 
 
 def test_addresses_of_physical_links_come_first() -> None:
