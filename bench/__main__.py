@@ -27,7 +27,7 @@ from dozen.provider.machines import BootImage
 from dozen.provider.qemu import PROGRAM, Qemu
 
 TOP = parts.TOP
-PARTS = ("client", "engine", "rpc", "compose", "dev", "release", "debian")
+PARTS = ("client", "configuration", "engine", "rpc", "native", "compose", "dev", "release", "debian")
 
 
 def say(text: str) -> None:
@@ -48,6 +48,12 @@ class Bench:
 
     def engine(self) -> Any:
         return parts.measure_script("engine")
+
+    def configuration(self) -> Any:
+        return parts.measure_script("configuration")
+
+    def native(self) -> Any:
+        return parts.measure_script("native")
 
     def rpc(self) -> Any:
         return parts.measure_script("rpc")

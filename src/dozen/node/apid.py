@@ -41,8 +41,8 @@ LIMITS = {
     "connection_window": 256 * KIB,
     "max_streams": 1024,
     "max_calls": 2048,
-    "max_connections": 256,
-    "max_per_address": 128,
+    "max_connections": 512,
+    "max_per_address": 256,
     "unread_budget": 16 * MIB,
 }
 # Answers that wait for slow readers; of all calls to machined and to other nodes together.
