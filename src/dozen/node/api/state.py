@@ -39,6 +39,7 @@ SERVICE = "/cosi.resource.State/"
 WRITE_VERBS = ("Create", "Update", "Destroy", "Teardown", "TeardownAndDestroy")
 BATCH = 256  # events in one answer at most, when the client lets us put several in one
 NOOP = 5  # the wire's event type that only carries a bookmark
+KEPT = 16  # resources whose encoding is kept for the next watcher
 
 AnyKind = Kind[msgspec.Struct]
 AnyResource = Resource[msgspec.Struct]
@@ -73,6 +74,7 @@ class State:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._defined: set[AnyKind] = set()
+        self._encoded = Encoded()
 
     async def get(self, call: ServerCall, request: Any) -> Any:
         """One resource."""
@@ -109,7 +111,7 @@ class State:
             )
         except BookmarkExpired as error:
             raise RpcError(Code.FAILED_PRECONDITION, str(error)) from None
-        encoder = EventEncoder(kind, namespace, selects, markers=request.api_version >= 1)
+        encoder = EventEncoder(kind, namespace, selects, self._encoded, markers=request.api_version >= 1)
         response = message("cosi.resource.WatchResponse")
         with watch:
             yield response()
@@ -160,7 +162,10 @@ class EventEncoder:
     ``markers``: the client knows events that are about the watch itself.
     """
 
-    def __init__(self, kind: AnyKind, namespace: str, selects: Selects | None, *, markers: bool) -> None:
+    def __init__(
+        self, kind: AnyKind, namespace: str, selects: Selects | None, encoded: Encoded, *, markers: bool
+    ) -> None:
+        self._encoded = encoded
         self._kind = kind
         self._namespace = namespace
         self._selects = selects
@@ -182,9 +187,9 @@ class EventEncoder:
             if selected is None:
                 return []
             type_ = selected
-        encoded = self._class(resource=encode_resource(resource), event_type=int(type_), bookmark=event.bookmark)
+        encoded = self._class(resource=self._encoded(resource), event_type=int(type_), bookmark=event.bookmark)
         if type_ is UPDATED and old is not None:
-            encoded.old.CopyFrom(encode_resource(old))
+            encoded.old.CopyFrom(self._encoded(old))
         return [encoded]
 
     def bookmark(self, bookmark: bytes | None, type_: int = NOOP) -> list[Any]:
@@ -202,6 +207,27 @@ class EventEncoder:
         if now:
             return UPDATED if before else CREATED
         return DESTROYED if before else None
+
+
+class Encoded:
+    """Resources as they travel, the last few of them kept: many watchers are told of one change, one after the other.
+
+    What is given must not be changed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[AnyResource, Any]] = {}
+
+    def __call__(self, resource: AnyResource) -> Any:
+        # A kept resource lives, so that its address is nobody else's.
+        known = self._kept.get(id(resource))
+        if known is not None:
+            return known[1]
+        if len(self._kept) >= KEPT:
+            self._kept.clear()
+        encoded = encode_resource(resource)
+        self._kept[id(resource)] = (resource, encoded)
+        return encoded
 
 
 def encode_resource(resource: AnyResource) -> Any:

@@ -18,7 +18,7 @@ from dozen.machinery.resources.config import MACHINE_CONFIG, MachineConfigSpec
 from dozen.machinery.resources.network import HOSTNAME_STATUS, HostnameStatusSpec
 from dozen.machinery.resources.runtime import DIAGNOSTIC, DiagnosticSpec
 from dozen.machinery.resources.spec import Spec
-from dozen.node.api.state import BATCH, SERVICE, State, register
+from dozen.node.api.state import BATCH, KEPT, SERVICE, Encoded, State, encode_resource, register
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
 
@@ -392,3 +392,14 @@ def test_hostname_example(store: Store, state: State) -> None:
     store.put(HOSTNAME_STATUS, "hostname", HostnameStatusSpec(hostname="node-1"))
     spec = asyncio.run(state.get(READER, request("Get", HOSTNAME_STATUS, "hostname", "network"))).resource.spec
     assert spec.yaml_spec == 'hostname: node-1\ndomainname: ""\n'
+
+
+def test_many_watchers_are_told_of_one_change_from_one_encoding(store: Store) -> None:
+    encoded = Encoded()
+    for number in range(3 * KEPT):
+        put(store, "one", f"text {number}")
+        resource = store.find(DIAGNOSTIC, "one")
+        assert resource is not None
+        first = encoded(resource)
+        assert first == encode_resource(resource)
+        assert encoded(resource) is first
