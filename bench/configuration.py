@@ -1,6 +1,6 @@
 """How long a machine configuration of two thousand lines takes to be read and checked. Prints JSON.
 
-PYTHONPATH=src python bench/configuration.py
+PYTHONPATH=src python -m bench.configuration
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ watcher publishes what it found; the second with one turn for each update. The t
 an input changes, the plan is made and carried out, and the output is seen by a watch. Prints one JSON object; `make
 bench` collects it. No thresholds: it reports.
 
-    python bench/engine.py [--updates N] [--rounds N] [--profile]
+    PYTHONPATH=src python -m bench.engine [--updates N] [--rounds N] [--profile]
 """
 
 from __future__ import annotations

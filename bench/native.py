@@ -3,7 +3,7 @@
 Clients are in the node's network namespace, in one process, so that nothing is measured but the way of a real call:
 mutual TLS to apid, a Unix socket to machined. Python on both sides shares this computer's processors.
 
-    PYTHONPATH=src python bench/native.py [--seconds 2]
+    PYTHONPATH=src python -m bench.native [--seconds 2]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.parts import TOP, with_bytecode
 from dozen.compose.build import build_image
 from dozen.machinery import talosconfig
 from dozen.machinery.config.generating import generate
@@ -39,7 +40,7 @@ CLIENTS = (1, 16, 128)
 WATCHERS, CHANGES, SETTLED, PATIENCE = 1000, 7, 1.0, 30.0
 NO_REBOOT = 2  # machine.ApplyConfigurationRequest.Mode
 BIG_FILE = "/bin/containerd"
-CLI_RUNS = 5
+CLI_RUNS = 15
 
 
 def main() -> int:
@@ -75,9 +76,11 @@ def measure(seconds: float) -> dict[str, Any]:
             node.until_healthy("apid", "trustd")
             assert machine.pid
             apid = host_pid(machine.pid, node.process("apid").pid)
-            again = [sys.executable, __file__, f"--seconds={seconds}", "--inside", str(client), str(apid)]
+            again = [sys.executable, "-m", "bench.native", f"--seconds={seconds}", "--inside", str(client), str(apid)]
             enter = ["nsenter", f"--net=/proc/{machine.pid}/ns/net", "--"]
-            done = subprocess.run([*enter, *again, str(machine.pid)], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*enter, *again, str(machine.pid)], cwd=TOP, capture_output=True, text=True, check=False
+            )
             if done.returncode:
                 raise RuntimeError(done.stderr.strip()[-400:])
             node.close()
@@ -192,6 +195,7 @@ class Inside:
                 [*command, "--talosconfig", str(self.client), "-e", "127.0.0.1", "-n", "127.0.0.1"],
                 capture_output=True,
                 check=True,
+                env=with_bytecode(),
             )
             times.append((time.perf_counter() - begun) * 1e3)
         return round(statistics.median(times[1:]))

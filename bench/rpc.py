@@ -4,7 +4,7 @@ Natively, both ends Python, the server (and the proxy) in processes of their own
 socket, for mutual TLS, and for the way of a real call (mutual TLS to a proxy, Unix socket to the server): unary calls a
 second with their median and 99th percentile for 1, 16 and 128 clients with a connection each, and MB/s of a stream.
 
-    PYTHONPATH=src python bench/rpc.py [--seconds 2]
+    PYTHONPATH=src python -m bench.rpc [--seconds 2]
 """
 
 from __future__ import annotations
