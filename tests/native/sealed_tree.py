@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dozen.compose import launcher, toolroot
 from dozen.compose.bundle import make_bundle
+from dozen.compose.namespaces import in_namespaces
 
 HERE = Path(__file__).resolve().parent / "seal"
 NAMES = ("wrapperd", "apid", "dashboard", "poweroff", "shutdown", "stranger")
@@ -59,7 +60,7 @@ class SealedTree:
         # env is the host's: the variables must reach the program, not the chroot that starts it.
         return subprocess.run(
             [
-                *("unshare", "--mount", *namespaces, "sh", "-c", VIEW, "view"),
+                *(*in_namespaces(*namespaces), "sh", "-c", VIEW, "view"),
                 *("python3", "-c", ENTER, str(self.root), *settings, "--", *argv),
             ],
             env={**os.environ, "root": str(self.root), "var": str(self.var), "before": before},

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dozen.compose.namespaces import in_namespaces
 from dozen.linux import udev
 from dozen.provider.machines import BootImage
 from native.privileges import needs_root
@@ -30,7 +31,7 @@ def test_rules_are_read_again_when_told(image: BootImage, tmp_path: Path) -> Non
     assert image.tree
     (tmp_path / "udev/rules.d").mkdir(parents=True)
     log, control = tmp_path / "log", str(tmp_path / "udev/control")
-    enter = ["unshare", "--mount", "--net"]  # not --pid: udevd listens only to processes that it can see
+    enter = in_namespaces("--net")  # not --pid: udevd listens only to processes that it can see
     command = [*enter, "sh", "-c", PREPARE, "sh", str(image.tree), str(tmp_path)]
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=output) as udevd:
         try:

@@ -9,7 +9,6 @@ build machine.
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from dozen.compose.debfile import extract_all
 from dozen.compose.downloads import download_path
 from dozen.compose.errors import ToolError
 from dozen.compose.lock import Lock
+from dozen.compose.namespaces import in_namespaces
 from dozen.compose.packages import obtain, project_lock
 
 LAYOUT = "1"
@@ -84,7 +84,7 @@ class ToolRoot:
         ``binds``: host directory → where it appears inside (below /tmp: that is fresh for each run). ``environment`` is
         added to the fixed one; nothing of the caller's is passed on. Raises ToolError, with the program's last words.
         """
-        command = [*unshare_command(), "--", "/bin/sh", "-c", ENTER, "toolroot", str(self.path)]
+        command = [*in_namespaces(), "/bin/sh", "-c", ENTER, "toolroot", str(self.path)]
         for host, inside in (binds or {}).items():
             command += [str(Path(host).resolve()), inside]
         inner = ["/usr/bin/env", "-C", cwd, *argv] if cwd != "/" else list(argv)
@@ -97,23 +97,6 @@ class ToolRoot:
             name = shlex.join(argv) if len(argv) < 40 else argv[0]
             raise ToolError(f"`{name}` failed in the toolroot {self.path} ({done.returncode})", said)
         return done.stdout
-
-
-def unshare_command() -> list[str]:
-    """How this user makes a mount namespace: as root plainly, otherwise inside a user namespace."""
-    if os.geteuid() != 0:
-        return ["unshare", "--mount", "--map-root-user", "--propagation", "private"]
-    propagation = "private" if root_is_mount_point() else "unchanged"
-    return ["unshare", "--mount", "--propagation", propagation]
-
-
-def root_is_mount_point(mountinfo: Path = Path("/proc/self/mountinfo")) -> bool:
-    """False inside a plain chroot (proc(5): the fifth field of mountinfo is the mount point)."""
-    try:
-        lines = mountinfo.read_text().splitlines()
-    except OSError:
-        return False
-    return any(line.split()[4:5] == ["/"] for line in lines)
 
 
 def ensure(lock: Lock | None = None, console: Console | None = None) -> ToolRoot:

@@ -21,6 +21,7 @@ import sys
 import time
 from pathlib import Path
 
+from dozen.compose.namespaces import in_namespaces
 from dozen.provider.machines import Machine, MachineSpec, ProviderError, Report, reported
 from dozen.provider.qemu import API_PORT, wait_gone, write_private
 
@@ -63,7 +64,7 @@ def start_script(tree: Path, folder: Path) -> str:
     return "\n".join(lines)
 
 
-UNSHARE = ("unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child", "--")
+NAMESPACES = ("--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork", "--kill-child")
 
 
 class Container:
@@ -110,7 +111,7 @@ class Container:
     def _start(self, folder: Path) -> int:
         with (folder / "console.log").open("ab") as console:
             unshare = subprocess.Popen(
-                [*UNSHARE, "sh", "-c", start_script(self.tree, folder)],
+                [*in_namespaces(*NAMESPACES), "sh", "-c", start_script(self.tree, folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,

@@ -17,13 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from dozen.compose.namespaces import in_namespaces
 from dozen.node.containers import SYSTEM_NAMESPACE, Containerd
 from dozen.rpc.client import Channel
 
 START_SECONDS = 60.0
 SCRIPT = """
 set -eu
-mount --make-rprivate /
 mount --bind "$1" "$2/root"
 mount -t proc proc "$2/root/proc"
 mount --rbind /dev "$2/root/dev"
@@ -89,7 +89,7 @@ class NativeRuntime:
 
     def start(self) -> None:
         """Until it listens. Raises TimeoutError with what it logged."""
-        command = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", SCRIPT, "sh")
+        command = (*in_namespaces("--pid", "--fork", "--kill-child"), "sh", "-c", SCRIPT, "sh")
         places = (str(self._tree), str(self.folder), self._configuration)
         seeding = (str(self._disk or ""), sys.executable, SEED)
         with (self.folder / "log").open("wb") as log:
@@ -110,8 +110,7 @@ class NativeRuntime:
             children[0],
             "--mount",
             "--pid",
-            "unshare",
-            "--mount",
+            *in_namespaces(),
             sys.executable,
             "-c",
             RUN,
