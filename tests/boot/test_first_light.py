@@ -46,6 +46,23 @@ def test_it_got_an_address_a_route_and_a_name(node: LiveNode) -> None:
     assert any(line.split()[1] == "00000000" for line in routes), routes
 
 
+def test_resources_say_what_the_machine_s_own_files_say(node: LiveNode) -> None:
+    node.until_healthy("udevd")
+    boots = node.until(lambda: node.resources("BootIDs.runtime.talos.dev", "runtime"), "facts of the boot")
+    assert boots["boot-id"]["bootID"] == node.boot_id()
+    line = node.resources("KernelCmdlines.runtime.talos.dev", "runtime")["cmdline"]["cmdline"]
+    assert line == node.read("/proc/cmdline").decode().strip()
+    cores = node.resources("CPUCores.hardware.talos.dev", "hardware").values()
+    threads = node.read("/proc/cpuinfo").count(b"processor\t:")
+    assert sorted(number for core in cores for number in core["logicalCPUs"]) == list(range(threads))
+    loaded = {text.split()[0] for text in node.read("/proc/modules").decode().splitlines()}
+    told = lambda: set(node.resources("LoadedKernelModules.runtime.talos.dev", "runtime")) == loaded  # noqa: E731
+    node.until(told, "the modules that are loaded")
+    ethernet = node.resources("EthernetStatuses.net.talos.dev", "network")
+    assert any(feature["name"] == "rx-gro" for link in ethernet.values() for feature in link["features"])
+    assert node.until(lambda: node.resources("DevicesStatuses.runtime.talos.dev", "runtime"), "devices")
+
+
 def test_the_kernel_s_log_can_be_read(node: LiveNode) -> None:
     assert "Linux version 6." in node.dmesg()
 

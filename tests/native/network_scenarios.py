@@ -18,7 +18,7 @@ import pytest
 
 from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
-from dozen.linux import network, ntp
+from dozen.linux import ethtool, network, ntp
 from dozen.linux.dhcp import Lease
 from dozen.linux.dhcp_socket import LeaseKeeper
 from dozen.linux.network import Changes, Network
@@ -30,6 +30,7 @@ from dozen.machinery.plan import Effect, Temporary
 from dozen.machinery.resources.hardware import SYSTEM_INFORMATION, SystemInformationSpec
 from dozen.machinery.resources.network import NETWORK_STATUS, NODE_ADDRESS, ROUTE_STATUS
 from dozen.machinery.resources.operator import DHCP_LEASE
+from dozen.machinery.resources.routing import ROUTING_RULE_STATUS
 from dozen.machinery.resources.settings import (
     NETWORK,
     NETWORK_SETTINGS,
@@ -41,6 +42,7 @@ from dozen.machinery.resources.settings import (
     TimeSettings,
 )
 from dozen.node.controllers.network import network_controllers, network_watchers
+from dozen.node.controllers.network.rules import RoutingRuleWatcher
 
 SERVER = "10.77.0.1"
 MAC = bytes.fromhex("020000000001")
@@ -138,6 +140,41 @@ async def effects_are_carried_out_and_heard() -> None:
     assert any(there and isinstance(record, Link) and record.mtu == 1400 for there, record in heard)
     assert [there for there, r in heard if isinstance(r, Address) and r.address == "10.77.0.9/24"][-1] is False
     assert any(there and isinstance(record, Route) and record.mtu == 1300 for there, record in heard)
+
+
+async def a_driver_tells_of_its_link() -> None:
+    ip("link add eth0 type veth peer name far")
+    told = ethtool.read_ethernet("eth0")
+    assert told.channels is not None
+    assert (told.channels.rx, told.channels.tx) == (1, 1)
+    assert {"rx-gro", "tx-generic-segmentation"} <= {feature.name for feature in told.features}
+    assert any(feature.fixed for feature in told.features)
+
+
+async def rules_are_heard_of() -> None:
+    store = Store()
+    runtime = Runtime(store, _refuse, LOG)
+    runtime.add_watcher(RoutingRuleWatcher())
+    task = asyncio.create_task(runtime.run())
+    try:
+        await store.wait_for(
+            ROUTING_RULE_STATUS,
+            "inet4/32766",
+            lambda rule: rule.spec.table == "main",
+        )
+        ip("rule add from 10.9.0.0/16 iif lo fwmark 0x5/0xff table 1234 priority 77")
+        rule = (await store.wait_for(ROUTING_RULE_STATUS, "inet4/00077", lambda rule: True)).spec
+        assert (rule.src, rule.dst, rule.table, rule.iif_name) == ("10.9.0.0/16", "", "1234", "lo")
+        assert (rule.fw_mark, rule.fw_mask, rule.action) == (5, 0xFF, "unicast")
+        ip("rule del priority 77")
+        await store.wait_gone(ROUTING_RULE_STATUS, "inet4/00077")
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _refuse(effect: object) -> None:
+    raise AssertionError(f"nobody asks for {effect}")
 
 
 async def a_refusal_says_why_and_stops_nothing_else() -> None:

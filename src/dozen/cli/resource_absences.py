@@ -37,9 +37,6 @@ ABSENT: dict[str, str] = {
         ContainerImageStatuses.containers.talos.dev containers - containerimagestatus containerimagestatuses cis
         ContainerInstanceSpecs.containers.talos.dev containers - containerinstancespec containerinstancespecs cis
     """,
-    "members are the Nodes that Kubernetes lists: there is no discovery service to configure": """
-        DiscoveryConfigs.cluster.talos.dev config sensitive discoveryconfig dc dcs
-    """,
     "pods have RuntimeDefault and the profiles of their images: machine.seccompProfiles has no effect": """
         SeccompProfiles.cri.talos.dev cri - seccompprofile sp sps
     """,
@@ -88,9 +85,8 @@ ABSENT: dict[str, str] = {
         KubePrismEndpoints.kubernetes.talos.dev k8s - kubeprismendpoint kpe kpes
         KubePrismStatuses.kubernetes.talos.dev k8s - kubeprismstatus kps
     """,
-    "links keep the settings of their drivers; speed, duplex and port are in LinkStatuses": """
+    "links keep the settings of their drivers, which EthernetStatuses tells": """
         EthernetSpecs.net.talos.dev network - ethernetspec es
-        EthernetStatuses.net.talos.dev network - ethtool ethernetstatus es
     """,
     "links keep their names: LinkAliasConfig has no effect": """
         LinkAliasSpecs.net.talos.dev network - linkaliasspec las

@@ -74,6 +74,8 @@ SHOWN: dict[str, str] = {
             RegistryConfigs.cri.talos.dev RegistryFiles.cri.dozen
     """,
     "unit/node/controllers/discovery/test_discovery.py": """
+        test_who_is_asked_for_members
+            DiscoveryConfigs.cluster.talos.dev
         test_an_identity_is_made_once
             Identities.cluster.talos.dev
         test_a_node_says_who_it_is
@@ -120,6 +122,10 @@ SHOWN: dict[str, str] = {
     "unit/node/controllers/network/test_dhcp.py": """
         test_the_lease_goes_with_its_link_or_its_operator
             DHCPLeases.net.dozen
+    """,
+    "unit/node/controllers/network/test_ethernet.py": """
+        test_physical_links_only_and_again_when_one_changes
+            EthernetStatuses.net.talos.dev
     """,
     "unit/node/controllers/network/test_links.py": """
         test_a_first_boot

@@ -36,6 +36,7 @@ THEMES = (
     "cri",
     "perf",
     "routing",
+    "ethernet",
 )
 
 NAMESPACES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dozen.machinery.resource import Kind
+from dozen.machinery.resource import Kind, Sensitivity
 from dozen.machinery.resources.spec import Spec
 
 
@@ -21,6 +21,45 @@ IDENTITY = Kind(
     "Identity",
     aliases=("identity",),
     columns=(("ID", "{.nodeId}"),),
+)
+
+
+class DiscoveryEndpoint(Spec):
+    """A discovery service."""
+
+    name: str = ""
+    endpoint: str = ""
+    insecure: bool = False
+
+    WIRE = "1 name string, 2 endpoint string, 3 insecure bool"
+
+
+class DiscoveryConfigSpec(Spec):
+    """Whom this node asks who else is in the cluster; id ``cluster``."""
+
+    discovery_enabled: bool = False
+    registry_kubernetes_enabled: bool = False
+    registry_service_enabled: bool = False
+    service_endpoint: str = ""
+    service_endpoint_insecure: bool = False
+    service_encryption_key: bytes = b""
+    service_cluster_id: str = ""
+    service_endpoints: tuple[DiscoveryEndpoint, ...] = ()
+
+    WIRE = """
+        1 discoveryEnabled bool, 2 registryKubernetesEnabled bool, 3 registryServiceEnabled bool,
+        4 serviceEndpoint string, 5 serviceEndpointInsecure bool omit, 6 serviceEncryptionKey bytes,
+        7 serviceClusterID string, 8 serviceEndpoints [DiscoveryEndpoint]
+    """
+
+
+DISCOVERY_CONFIG = Kind(
+    "DiscoveryConfigs.cluster.talos.dev",
+    "config",
+    DiscoveryConfigSpec,
+    "DiscoveryConfig",
+    aliases=("discoveryconfig", "dc", "dcs"),
+    sensitivity=Sensitivity.SENSITIVE,
 )
 
 

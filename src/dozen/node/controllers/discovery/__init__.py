@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 def discovery_controllers() -> tuple[Controller, ...]:
     """Everything that plans."""
-    from dozen.node.controllers.discovery.members import EndpointController, LocalAffiliateController, MemberController
+    from dozen.node.controllers.discovery.members import (
+        DiscoveryConfigController,
+        EndpointController,
+        LocalAffiliateController,
+        MemberController,
+    )
 
-    return LocalAffiliateController(), MemberController(), EndpointController()
+    return LocalAffiliateController(), MemberController(), EndpointController(), DiscoveryConfigController()
 
 
 def discovery_watchers(machine: Machine) -> tuple[Watcher, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from dozen import __version__
 from dozen.machinery.addresses import address_of
@@ -10,6 +11,9 @@ from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resources import cluster, config, controlplane, kubernetes, network
 from dozen.machinery.subnets import choose
 from dozen.node.configuration import complete
+
+if TYPE_CHECKING:
+    from dozen.machinery.config import Config
 
 LOCAL = "local"
 OPERATING_SYSTEM = f"Dozen Linux (v{__version__})"
@@ -55,6 +59,34 @@ class LocalAffiliateController:
             control_plane=cluster.ControlPlane(port=wanted.local_api_port(given)) if leader else None,
         )
         yield Put(cluster.AFFILIATE, identity.spec.node_id, spec)
+
+
+def wants_members(given: Config) -> bool:
+    """Whether a configuration has nothing against looking for the other members."""
+    discovery = given.cluster.discovery if given.cluster else None
+    return not (discovery is not None and discovery.enabled is False)
+
+
+class DiscoveryConfigController:
+    """MachineConfig → DiscoveryConfig: Kubernetes is asked, and nobody else."""
+
+    name = "discovery-config"
+    inputs = (Input(config.MACHINE_CONFIG, config.ACTIVE),)
+    outputs = (cluster.DISCOVERY_CONFIG,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given = complete(view)
+        if given is None:
+            return
+        from dozen.machinery.config import kubernetes as wanted
+
+        asked = wants_members(given)
+        spec = cluster.DiscoveryConfigSpec(
+            discovery_enabled=asked,
+            registry_kubernetes_enabled=asked,
+            service_cluster_id=wanted.cluster_id(given),
+        )
+        yield Put(cluster.DISCOVERY_CONFIG, "cluster", spec)
 
 
 class MemberController:

@@ -10,6 +10,7 @@ from dozen.machinery.plan import Shared
 from dozen.machinery.resources import cluster, config
 from dozen.machinery.resources.kubernetes import NODENAME
 from dozen.node.configuration import parse
+from dozen.node.controllers.discovery.members import wants_members
 from dozen.node.kubernetes.api import KubernetesApi, retrying
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class NodesWatcher:
 def _asks(text: str) -> bool:
     """Whether a configuration is a control plane's that wants to know the other members."""
     given = parse(text)
-    discovery = given.cluster.discovery if given.cluster else None
-    return given.machine_type == "controlplane" and not (discovery is not None and discovery.enabled is False)
+    return given.machine_type == "controlplane" and wants_members(given)
 
 
 def affiliates(nodes: Mapping[str, Object], own: str) -> dict[str, cluster.AffiliateSpec]:

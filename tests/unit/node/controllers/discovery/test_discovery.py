@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from dozen.machinery import yaml
 from dozen.machinery.config import generate
 from dozen.machinery.plan import Put
 from dozen.machinery.resources import cluster, config, controlplane, network
 from dozen.node.controllers.discovery.identity import encode, load_identity
-from dozen.node.controllers.discovery.members import EndpointController, LocalAffiliateController, MemberController
+from dozen.node.controllers.discovery.members import (
+    DiscoveryConfigController,
+    EndpointController,
+    LocalAffiliateController,
+    MemberController,
+)
 from dozen.node.controllers.discovery.nodes import affiliates
 from dozen.testing.controllers import PlainView
 
@@ -38,6 +46,20 @@ def test_a_node_says_who_it_is() -> None:
     assert affiliate.spec.addresses == ("10.0.0.1",)
     assert affiliate.spec.control_plane == cluster.ControlPlane(port=6443)
     assert affiliate.spec.machine_type == "controlplane"
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_who_is_asked_for_members(enabled: bool) -> None:
+    data = yaml.load(BUNDLE.worker)
+    data["cluster"]["discovery"] = {"enabled": enabled}
+    text = yaml.dump(data)
+    view = PlainView((config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text)))
+    spec = cluster.DiscoveryConfigSpec(
+        discovery_enabled=enabled,
+        registry_kubernetes_enabled=enabled,
+        service_cluster_id=BUNDLE.secrets.cluster_id,
+    )
+    assert list(DiscoveryConfigController().plan(view)) == [Put(cluster.DISCOVERY_CONFIG, "cluster", spec)]
 
 
 def test_a_node_without_configuration_says_nothing() -> None:
