@@ -36,6 +36,7 @@ from dozen.engine.watch import CREATED, DESTROYED, UPDATED, Event, Listener, Wat
 from dozen.machinery.resource import NO_LABELS, Kind, Metadata, Phase, Resource, SpecT
 
 HISTORY = 128  # events that each kind in each namespace remembers for resumed watches
+FLEETING_HISTORY = 4  # the same for kinds that change without end
 
 _RUNNING = Phase.RUNNING
 _TEARING_DOWN = Phase.TEARING_DOWN
@@ -266,7 +267,8 @@ class Store:
         collection = self._collections.get(key)
         if collection is None:
             self.register(kind)
-            collection = Collection(kind, key[1], os.urandom(8), self._history)
+            history = min(self._history, FLEETING_HISTORY) if kind.fleeting else self._history
+            collection = Collection(kind, key[1], os.urandom(8), history)
             self._collections[key] = collection
         elif collection.kind is not kind:
             raise KindConflict(f"there is already another kind named {kind.name}")

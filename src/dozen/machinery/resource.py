@@ -42,7 +42,8 @@ class Kind(msgspec.Struct, Generic[SpecT_co], frozen=True, eq=False):
 
     ``name`` is the wire name (``LinkStatuses.net.talos.dev``), ``namespace`` the one that a resource of the kind is in
     unless said otherwise, ``columns`` are (title, JSONPath over the YAML spec) pairs for tables. ``shortened`` says
-    whether the kind may also be asked for by its name with labels cut from the right.
+    whether the kind may also be asked for by its name with labels cut from the right. A ``fleeting`` kind changes
+    without end, as figures do: little of its past is worth its memory.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Kind(msgspec.Struct, Generic[SpecT_co], frozen=True, eq=False):
     columns: tuple[tuple[str, str], ...] = ()
     sensitivity: Sensitivity = Sensitivity.NON_SENSITIVE
     shortened: bool = True
+    fleeting: bool = False
 
     def __repr__(self) -> str:
         return f"<Kind {self.name}>"

@@ -333,3 +333,15 @@ class TestWaiting:
         store.put(THING, "a", ThingSpec())
         asyncio.run(wait())
         asyncio.run(store.wait_gone(THING, "a", timeout=0))
+
+
+def test_little_is_remembered_of_what_changes_without_end(store: Store) -> None:
+    fleeting = Kind("Figures.test.dev", "test", ThingSpec, "Figure", fleeting=True)
+    marks = {kind: store.bookmark(kind) for kind in (THING, fleeting)}
+    for kind in (THING, fleeting):
+        for size in range(6):
+            store.put(kind, "a", ThingSpec(size=size))
+    with store.watch(THING, start_from=marks[THING]) as watch:
+        assert len(watch.take()) == 6
+    with pytest.raises(BookmarkExpired):
+        store.watch(fleeting, start_from=marks[fleeting])

@@ -52,6 +52,7 @@ CPU_STAT = Kind(
     CPUStatSpec,
     "CPUStat",
     aliases=("cpustat", "cpus"),
+    fleeting=True,
     columns=(("User", "{.cpuTotal.user}"), ("System", "{.cpuTotal.system}")),
 )
 
@@ -128,5 +129,6 @@ MEMORY_STAT = Kind(
     MemoryStatSpec,
     "MemoryStat",
     aliases=("memorystat", "ms"),
+    fleeting=True,
     columns=(("Used", "{.used}"), ("Total", "{.total}")),
 )
