@@ -38,6 +38,7 @@ VERSION = "/machine.MachineService/Version"
 CLIENTS = (1, 16, 128)
 # How often something is changed, and when all that follows from it is over (seconds).
 WATCHERS, CHANGES, SETTLED, PATIENCE = 1000, 7, 1.0, 30.0
+KIND = "MachineConfigs.config.talos.dev"
 NO_REBOOT = 2  # machine.ApplyConfigurationRequest.Mode
 BIG_FILE = "/bin/containerd"
 CLI_RUNS = 15
@@ -151,7 +152,7 @@ class Inside:
 
     async def fan_out(self) -> dict[str, float]:
         """From applying a configuration with another label until the last watcher has it, over one connection."""
-        request = message("cosi.resource.WatchRequest")(namespace="config", type="MachineConfigs.config.talos.dev")
+        request = message("cosi.resource.WatchRequest")(namespace="config", type=KIND, id="v1alpha1")
         heard: set[int] = set()
         everybody = asyncio.Event()
         async with self.channel() as channel:

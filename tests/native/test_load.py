@@ -22,7 +22,7 @@ from dozen.rpc.frames import ErrorCode
 from dozen.rpc.headers import encode_fields
 from dozen.rpc.inbox import frame_message
 from dozen.rpc.status import Code, RpcError
-from dozen.testing.hostile import Hostile, connect, host_pid, resident
+from dozen.testing.hostile import Hostile, connect, host_pid, most_resident, resident
 from dozen.testing.live import LiveNode
 
 MIB = 1 << 20
@@ -58,7 +58,7 @@ def apid(native: LiveNode) -> Iterator[int]:
     yield pid
     assert native.version().version.tag
     assert host_pid(native.machine.pid, native.process("apid").pid) == pid
-    assert resident(pid) < MOST_MEMORY
+    assert most_resident(pid) < MOST_MEMORY
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ LIMITS = {
     "unread_budget": 16 * MIB,
 }
 # Answers that wait for slow readers; of all calls to machined and to other nodes together.
-_ANSWER_WINDOW, _ANSWER_BUDGET = 128 * KIB, 32 * MIB
+_ANSWER_WINDOW, _ANSWER_BUDGET = 128 * KIB, 48 * MIB
 
 
 class Apid:

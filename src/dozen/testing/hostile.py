@@ -131,3 +131,9 @@ def host_pid(machine: int, pid: int) -> int:
 def resident(pid: int) -> int:
     """Bytes of memory that a process of this computer has now."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def most_resident(pid: int) -> int:
+    """Bytes of memory that a process of this computer had at most."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
