@@ -25,8 +25,10 @@ from dozen.linux import (
     processes,
     procfs,
     rtnetlink,
+    rules,
     smbios,
     sockets,
+    swaps,
     uevent,
 )
 from dozen.testing.bolt import read_database
@@ -51,7 +53,7 @@ def time_answer(data: bytes) -> None:
 
 def netlink_messages(data: bytes) -> None:
     for message in netlink.unpack_messages(data):
-        for read in (rtnetlink.parse_link, rtnetlink.parse_address, rtnetlink.parse_route):
+        for read in (rtnetlink.parse_link, rtnetlink.parse_address, rtnetlink.parse_route, rules.parse_rule):
             try:
                 read(message)
             except netlink.MalformedMessage:
@@ -137,6 +139,7 @@ def proc_numbers(data: bytes) -> None:
     said = text(data)
     for read in (
         procfs.parse_load,
+        swaps.parse_swaps,
         procfs.parse_system_stat,
         procfs.parse_disk_stats,
         procfs.parse_interfaces,
@@ -267,6 +270,7 @@ TARGETS = (
         [
             *(path.read_bytes() for path in sorted((CASES / "proc").iterdir())),
             b"0.5 1.2 2.0 3/200 4711\n",
+            b"Filename Type Size Used Priority\n/dev/vda2\\0401 partition 1024 0 -2\n",
             b"12 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24\n",
         ],
     ),
