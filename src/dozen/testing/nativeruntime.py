@@ -104,12 +104,9 @@ class NativeRuntime:
         """What a program prints that runs on a mount of containerd's, beside it. Raises CalledProcessError."""
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        # The waiting unshare has kept the root that this process has, which in a chroot is not the namespace's own.
         enter = (
-            "nsenter",
-            "--target",
-            children[0],
-            "--mount",
-            "--pid",
+            *("nsenter", f"--target={self._process.pid}", "--mount", "--root", f"--pid=/proc/{children[0]}/ns/pid"),
             *in_namespaces(),
             sys.executable,
             "-c",
