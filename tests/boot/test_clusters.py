@@ -65,6 +65,8 @@ def test_a_machine_that_was_added_reaches_the_first(pair: KubeCluster, archive: 
     toolbox = Toolbox(second)
     toolbox.install(archive)
     toolbox.check("ping -c 1 -W 10 10.0.2.15")
+    # Connections, too: nobody on the way takes them for its own and refuses them.
+    toolbox.check("for _ in $(seq 10); do nc -w 10 10.0.2.15 50001 </dev/null || exit 1; done")
 
 
 def test_creating_it_once_more_changes_nothing(pair: KubeCluster) -> None:

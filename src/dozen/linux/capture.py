@@ -61,7 +61,7 @@ class Capture:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         try:
             if program:
-                _attach(self._socket, program)
+                attach_filter(self._socket, program)
             self._socket.bind((interface, _ETH_P_ALL))
             if promiscuous:
                 membership = struct.pack("=iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
@@ -92,7 +92,7 @@ class Capture:
         self._socket.close()
 
 
-def _attach(sock: socket.socket, program: Sequence[Instruction]) -> None:
+def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
     if len(program) > _MOST_INSTRUCTIONS:
         raise CaptureError(f"the filter has {len(program)} instructions; the kernel takes {_MOST_INSTRUCTIONS}")
     try:

@@ -1,10 +1,10 @@
 """The network of a cluster: one emulator without a machine, which is the machines' switch, router and way in.
 
 QEMU's user-mode network belongs to the emulator that it was started with. So that several machines share one, and that
-it outlives each of them, a cluster has an emulator of its own for it (``-machine none``): a hub, into which the
-user-mode network and one cable for every machine are plugged. A cable is a pair of datagram sockets in the network's
-folder. Neither privilege nor any interface of this computer is needed, nobody else on this computer sees the frames,
-and a place for a further machine can be added while everything runs.
+it outlives each of them, a cluster has an emulator of its own for it (``-machine none``): a hub, into which an uplink
+to the user-mode network and one cable for every machine are plugged. A cable is a pair of datagram sockets in the
+network's folder. Neither privilege nor any interface of this computer is needed, nobody else on this computer sees the
+frames, and a place for a further machine can be added while everything runs.
 
 Inside, the machines are 10.0.2.15 and up. 10.0.2.2 leads to this computer's loopback and out of it, 10.0.2.3 answers
 DNS. From this computer each machine's APIs are reached on loopback ports. In the folder:
@@ -17,12 +17,14 @@ DNS. From this computer each machine's APIs are reached on loopback ports. In th
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from dozen.linux.capture import Instruction, attach_filter
 from dozen.provider import qmp
 from dozen.provider.machines import Plug, ProviderError
 from dozen.provider.qemu import (
@@ -64,7 +66,28 @@ def forwards(place: Place) -> list[str]:
     return [f"tcp:127.0.0.1:{here}-{place.address}:{there}" for here, there in pairs]
 
 
-def router_arguments(folder: Path, places: Iterable[Place], sockets: int) -> list[str]:
+# Classic BPF. The user-mode network answers every packet that it hears as
+# if it were addressed to it: it would connect to the address outside, and reset what two machines say to each other.
+# So it hears only what is for everybody (the lowest bit of a frame's first byte) or for its own 52:55:….
+LOAD_BYTE, LOAD_HALF, IF_BITS, IF_EQUAL, RETURN = 0x30, 0x28, 0x45, 0x15, 0x06
+FOR_THE_ROUTER = (
+    Instruction(LOAD_BYTE, 0, 0, 0),
+    Instruction(IF_BITS, 2, 0, 0x01),
+    Instruction(LOAD_HALF, 0, 0, 0),
+    Instruction(IF_EQUAL, 0, 1, 0x5255),
+    Instruction(RETURN, 0, 0, 0xFFFFFFFF),
+    Instruction(RETURN, 0, 0, 0),
+)
+
+
+def make_uplink() -> tuple[socket.socket, socket.socket]:
+    """The cable between the hub and the user-mode network, the network's end second."""
+    hub, user = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    attach_filter(user, FOR_THE_ROUTER)
+    return hub, user
+
+
+def router_arguments(folder: Path, places: Iterable[Place], sockets: int, uplink: tuple[int, int]) -> list[str]:
     """The command line of the emulator. An IPv6 network beside would only make machines wait for routers."""
     places = list(places)
     ways_in = "".join(f",hostfwd={rule}" for place in places for rule in forwards(place))
@@ -72,7 +95,11 @@ def router_arguments(folder: Path, places: Iterable[Place], sockets: int) -> lis
         *("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-daemonize"),
         *("-pidfile", str(folder / "qemu.pid"), "-qmp", "unix:qmp.sock,server=on,wait=off"),
         *("-netdev", f"user,id=user,ipv6=off,net={SUBNET},dhcpstart={address_of(0)}{ways_in}"),
-        *("-netdev", "hubport,id=hub-user,hubid=0,netdev=user"),
+        *("-netdev", f"dgram,id=uplink,local.type=fd,local.str={uplink[0]}"),
+        *("-netdev", "hubport,id=hub-uplink,hubid=0,netdev=uplink"),
+        *("-netdev", f"dgram,id=way-out,local.type=fd,local.str={uplink[1]}"),
+        *("-netdev", "hubport,id=hub-way-out,hubid=1,netdev=way-out"),
+        *("-netdev", "hubport,id=hub-user,hubid=1,netdev=user"),
     ]
     for place in places:
         words += ["-netdev", cable(sockets, place.name, "router", "guest", f"cable-{place.name}")]
@@ -142,10 +169,13 @@ class Router:
         program = shutil.which(PROGRAM)
         if program is None:
             raise ProviderError(f"{PROGRAM} is not installed", "install it: apt-get install qemu-system-x86")
-        with open_folder(self.folder) as sockets:
+        hub, user = make_uplink()
+        with hub, user, open_folder(self.folder) as sockets:
             state.sockets = sockets
             self._write(state)
-            done = run_qemu([program, *router_arguments(self.folder, state.places, sockets)], self.folder, sockets)
+            uplink = (hub.fileno(), user.fileno())
+            command = [program, *router_arguments(self.folder, state.places, sockets, uplink)]
+            done = run_qemu(command, self.folder, sockets, *uplink)
         if done.returncode:
             hint = "another program may have taken a port meanwhile: try again"
             raise ProviderError("QEMU could not make the cluster's network", hint, done.stdout.strip())

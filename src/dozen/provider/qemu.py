@@ -204,8 +204,10 @@ def open_folder(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def run_qemu(command: list[str], folder: Path, sockets: int) -> subprocess.CompletedProcess[str]:
-    """Runs QEMU until it has detached itself or failed. Raises ProviderError when it does neither."""
+def run_qemu(command: list[str], folder: Path, *inherited: int) -> subprocess.CompletedProcess[str]:
+    """Runs QEMU until it has detached itself or failed; it gets the descriptors ``inherited``. Raises ProviderError
+    when it does neither.
+    """
     try:
         return subprocess.run(
             command,
@@ -213,7 +215,7 @@ def run_qemu(command: list[str], folder: Path, sockets: int) -> subprocess.Compl
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            pass_fds=(sockets,),
+            pass_fds=inherited,
             timeout=LAUNCH_SECONDS,
             check=False,
             text=True,

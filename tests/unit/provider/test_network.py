@@ -19,7 +19,7 @@ def values(arguments: list[str], option: str) -> list[str]:
 
 
 def test_every_place_has_a_cable_in_the_same_hub_and_two_ways_in() -> None:
-    backends = values(router_arguments(FOLDER, [ONE, TWO], 7), "-netdev")
+    backends = values(router_arguments(FOLDER, [ONE, TWO], 7, (8, 9)), "-netdev")
     assert backends[0] == (
         "user,id=user,ipv6=off,net=10.0.2.0/24,dhcpstart=10.0.2.15"
         ",hostfwd=tcp:127.0.0.1:41000-10.0.2.15:50000,hostfwd=tcp:127.0.0.1:41001-10.0.2.15:6443"
@@ -27,15 +27,42 @@ def test_every_place_has_a_cable_in_the_same_hub_and_two_ways_in() -> None:
         ",hostfwd=tcp:127.0.0.1:42000-10.0.2.16:50000,hostfwd=tcp:127.0.0.1:42001-10.0.2.16:6443"
         ",hostfwd=tcp:127.0.0.1:42002-10.0.2.16:50001"
     )
-    assert backends[2] == (
+    assert backends[6] == (
         "dgram,id=cable-one,local.type=unix,local.path=/proc/self/fd/7/one.router"
         ",remote.type=unix,remote.path=/proc/self/fd/7/one.guest"
     )
     assert [text for text in backends if text.startswith("hubport")] == [
-        "hubport,id=hub-user,hubid=0,netdev=user",
+        "hubport,id=hub-uplink,hubid=0,netdev=uplink",
+        "hubport,id=hub-way-out,hubid=1,netdev=way-out",
+        "hubport,id=hub-user,hubid=1,netdev=user",
         "hubport,id=hub-one,hubid=0,netdev=cable-one",
         "hubport,id=hub-two,hubid=0,netdev=cable-two",
     ]
+
+
+@pytest.mark.parametrize(
+    ("destination", "passes"),
+    [
+        ("ff:ff:ff:ff:ff:ff", True),
+        ("33:33:00:00:00:01", True),
+        ("52:55:0a:00:02:02", True),
+        ("52:54:00:12:34:56", False),
+        ("02:55:00:00:00:01", False),
+    ],
+)
+def test_the_way_out_hears_only_what_is_for_it(destination: str, passes: bool) -> None:
+    hub, user = network.make_uplink()
+    with hub, user:
+        user.setblocking(False)
+        frame = bytes.fromhex(destination.replace(":", "")) + bytes(54)
+        hub.send(frame)
+        if passes:
+            assert user.recv(2048) == frame
+        else:
+            with pytest.raises(BlockingIOError):
+                user.recv(2048)
+        user.send(bytes(60))
+        assert hub.recv(2048) == bytes(60)
 
 
 def test_a_place_added_later_is_the_same_as_one_from_the_start() -> None:
