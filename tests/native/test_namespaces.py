@@ -13,7 +13,7 @@ OUTSIDE = """
 set -eu
 mkdir -p "$1/usr" "$1/proc" "$1/mnt"
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$1/$name"; done
-mount --make-rshared /
+nsenter --mount=/proc/self/ns/mnt mount --make-rshared /
 mount --bind /usr "$1/usr"
 mount --rbind /proc "$1/proc"
 chroot "$1" sh -c "$2"
