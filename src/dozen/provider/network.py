@@ -66,8 +66,9 @@ def forwards(place: Place) -> list[str]:
     return [f"tcp:127.0.0.1:{here}-{place.address}:{there}" for here, there in pairs]
 
 
-# Classic BPF. The user-mode network answers every packet that it hears as if it were addressed to it: it would
-# connect to the address outside, and reset what two machines say to each other. So it hears only what is for everybody (the lowest bit of a frame's first byte) or for its own 52:55:….
+# Classic BPF. The user-mode network answers every packet that it hears as if it were addressed to it: it would connect
+# to the address outside, and reset what two machines say to each other. So it hears only what is for everybody (the
+# lowest bit of a frame's first byte) or for its own 52:55:….
 LOAD_BYTE, LOAD_HALF, IF_BITS, IF_EQUAL, RETURN = 0x30, 0x28, 0x45, 0x15, 0x06
 FOR_THE_ROUTER = (
     Instruction(LOAD_BYTE, 0, 0, 0),
