@@ -109,7 +109,10 @@ def test_what_happens_to_a_node_is_told_as_events(native: LiveNode, bundle: Bund
         found: dict[str, bytes] = {}
         asked = types.request(tail_events=-1)
         async for event in native.channel.server_stream(f"{MACHINE}Events", asked, types.response, timeout=20):
-            found[event.data.type_url.removeprefix("talos/runtime/machine.")] = event.data.value
+            name = event.data.type_url.removeprefix("talos/runtime/machine.")
+            if name == "AddressEvent" and b"told" not in event.data.value:
+                continue  # of a name that the node had before
+            found[name] = event.data.value
             if wanted <= set(found):
                 break
         return found
