@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from dozen.linux.sysfs import read_attribute
+
 ROOT = Path("/")
 # struct boot_params of x86 (Documentation/arch/x86/zero-page.rst): the EFI stub notes here what the firmware says.
 SECURE_BOOT_AT = 0x1EC
@@ -34,21 +36,14 @@ def read_security(root: Path = ROOT) -> Security:
     """What protects this boot. What the kernel does not tell of, it does not have."""
     return Security(
         secure_boot=_parameter(root / "sys/kernel/boot_params/data", SECURE_BOOT_AT) == SECURE_BOOT_ON,
-        selinux={"0": "permissive", "1": "enforcing"}.get(_try(root / "sys/fs/selinux/enforce"), "disabled"),
-        fips=_try(root / "proc/sys/crypto/fips_enabled") == "1",
-        signed_modules_only=_try(root / "sys/module/module/parameters/sig_enforce") == "Y",
+        selinux={"0": "permissive", "1": "enforcing"}.get(read_attribute(f"{root}/sys/fs/selinux/enforce"), "disabled"),
+        fips=read_attribute(f"{root}/proc/sys/crypto/fips_enabled") == "1",
+        signed_modules_only=read_attribute(f"{root}/sys/module/module/parameters/sig_enforce") == "Y",
     )
 
 
 def _read(path: Path) -> str:
     return path.read_text(errors="replace").strip()
-
-
-def _try(path: Path) -> str:
-    try:
-        return _read(path)
-    except OSError:
-        return ""
 
 
 def _parameter(path: Path, at: int) -> int:

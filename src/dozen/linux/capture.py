@@ -93,6 +93,7 @@ class Capture:
 
 
 def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
+    """What the socket receives from now on must pass the program. Raises CaptureError."""
     if len(program) > _MOST_INSTRUCTIONS:
         raise CaptureError(f"the filter has {len(program)} instructions; the kernel takes {_MOST_INSTRUCTIONS}")
     try:

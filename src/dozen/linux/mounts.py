@@ -17,6 +17,7 @@ from typing import NamedTuple
 from dozen.linux import block_kinds as words
 from dozen.linux import sys as linux
 from dozen.linux.block_outcomes import OUTCOMES, Outcomes
+from dozen.linux.escapes import unescape
 from dozen.machinery.effects.mount import Mount, Unmount
 from dozen.machinery.plan import Effect, Temporary
 
@@ -63,20 +64,6 @@ def parse_mountinfo(text: str) -> list[Mounted]:
             target, source = unescape(fields[4]), unescape(origin[1])
             found.append(Mounted(target, source, origin[0], tuple(fields[5].split(",")), super_options))
     return found
-
-
-def unescape(text: str) -> str:
-    """Blanks, tabs, newlines and backslashes are written as three octal digits."""
-    if "\\" not in text:
-        return text
-    pieces = text.split("\\")
-    return pieces[0] + "".join(
-        chr(int(piece[:3], 8)) + piece[3:] if _is_octal(piece[:3]) else "\\" + piece for piece in pieces[1:]
-    )
-
-
-def _is_octal(digits: str) -> bool:
-    return len(digits) == 3 and all(digit in "01234567" for digit in digits)
 
 
 def read_mounts() -> list[Mounted]:

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dozen.linux.escapes import unescape
+
 PROC = Path("/proc")
 SYS = Path("/sys")
 
@@ -311,22 +313,10 @@ def parse_mounts(text: str) -> list[Mount]:
     """/proc/mounts; the kernel writes white space in names as octal escapes."""
     mounts = []
     for line in text.splitlines():
-        words = [_unescape(word) for word in line.split(" ")]
+        words = [unescape(word) for word in line.split(" ")]
         if len(words) >= 4:
             mounts.append(Mount(*words[:4]))
     return mounts
-
-
-def _unescape(word: str) -> str:
-    if "\\" not in word:
-        return word
-    head, *rest = word.split("\\")
-    parts = [head]
-    for part in rest:
-        code = part[:3]
-        octal = len(code) == 3 and all(digit in "01234567" for digit in code)
-        parts.append(chr(int(code, 8)) + part[3:] if octal else "\\" + part)
-    return "".join(parts)
 
 
 def read_mount_spaces(proc: Path = PROC) -> list[MountSpace]:

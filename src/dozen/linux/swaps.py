@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dozen.linux.escapes import unescape
+
 SWAPS = "/proc/swaps"
 KIB = 1024
 
@@ -25,8 +27,7 @@ def parse_swaps(text: str) -> list[Swap]:
         words = line.split()
         if len(words) < 5:
             raise ValueError(f"a line of {SWAPS} with {len(words)} words: {line!r}")
-        path = words[0].encode().decode("unicode_escape") if "\\" in words[0] else words[0]
-        found.append(Swap(path, words[1], int(words[2]) * KIB, int(words[3]) * KIB, int(words[4])))
+        found.append(Swap(unescape(words[0]), words[1], int(words[2]) * KIB, int(words[3]) * KIB, int(words[4])))
     return found
 
 

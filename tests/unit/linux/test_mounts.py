@@ -14,7 +14,8 @@ from dozen.linux import block_kinds as words
 from dozen.linux import mounts
 from dozen.linux import sys as linux
 from dozen.linux.block_outcomes import Outcomes
-from dozen.linux.mounts import Mounted, parse_mountinfo, run, split_options, unescape
+from dozen.linux.escapes import unescape
+from dozen.linux.mounts import Mounted, parse_mountinfo, run, split_options
 from dozen.machinery.effects.block import RepairXFS
 from dozen.machinery.effects.mount import Mount, Unmount
 from dozen.machinery.plan import Effect, Temporary

@@ -71,6 +71,11 @@ class ClusterNetwork(msgspec.Struct, frozen=True):
     node_mask_ipv4: int = 0
     node_mask_ipv6: int = 0
 
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """All that is of pods and services. Such addresses live on nodes too, and are no way to one."""
+        return (*self.pod_subnets, *self.service_subnets)
+
 
 class Cni(msgspec.Struct, frozen=True):
     """``name``: flannel, custom (``urls`` are manifests) or none. The rest is flannel's."""

@@ -220,6 +220,11 @@ class HostnameStatusSpec(Spec):
 
     WIRE = "1 hostname string, 2 domainname string"
 
+    @property
+    def fqdn(self) -> str:
+        """The name with its domain, if it has one."""
+        return f"{self.hostname}.{self.domainname}" if self.domainname else self.hostname
+
 
 HOSTNAME_STATUS = Kind(
     "HostnameStatuses.net.talos.dev",

@@ -59,12 +59,10 @@ class CertSansController:
         addresses = view.get(network.NODE_ADDRESS, "accumulative") or view.get(network.NODE_ADDRESS, "current")
         if addresses is not None:
             wanted += [prefix.partition("/")[0] for prefix in addresses.spec.addresses]
-        names = []
+        names: list[str] = []
         hostname = view.get(network.HOSTNAME_STATUS, "hostname")
         if hostname is not None:
-            names.append(hostname.spec.hostname)
-            if hostname.spec.domainname:
-                names.append(f"{hostname.spec.hostname}.{hostname.spec.domainname}")
+            names += dict.fromkeys((hostname.spec.hostname, hostname.spec.fqdn))
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
         for extra in _extra_sans(active.spec.text) if active is not None else ():
             (wanted if is_address(extra) else names).append(extra)

@@ -47,11 +47,10 @@ class LocalAffiliateController:
         if identity is None or hostname is None or routed is None:
             return
         nodename = view.get(kubernetes.NODENAME, "nodename")
-        subnets = wanted.network(given)
         leader = wanted.is_control_plane(given)
         spec = cluster.AffiliateSpec(
             node_id=identity.spec.node_id,
-            addresses=choose(routed.spec.addresses, (), (*subnets.pod_subnets, *subnets.service_subnets)),
+            addresses=choose(routed.spec.addresses, (), wanted.network(given).inside),
             hostname=hostname.spec.hostname,
             nodename=nodename.spec.nodename if nodename is not None else "",
             operating_system=OPERATING_SYSTEM,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, etcd, network
 from dozen.machinery.subnets import choose
-from dozen.node.configuration import complete
+from dozen.node.configuration import control_plane
 
 LOOPBACK = "127.0.0.1"
 
@@ -20,15 +20,12 @@ class EtcdConfigController:
     outputs = (etcd.ETCD_CONFIG,)
 
     def plan(self, view: View) -> Iterable[Step]:
-        given = complete(view)
+        given = control_plane(view)
+        if given is None:
+            return
         from dozen.machinery.config import kubernetes, kubernetes_node
 
-        if given is None or not kubernetes.is_control_plane(given):
-            return
-        wanted = kubernetes_node.etcd(given)
-        subnets = kubernetes.network(given)
-        # Addresses of pods and services live on the node too, and are nobody's way to a member.
-        inside = (*subnets.pod_subnets, *subnets.service_subnets)
+        wanted, inside = kubernetes_node.etcd(given), kubernetes.network(given).inside
         yield Put(
             etcd.ETCD_CONFIG,
             etcd.ID,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from dozen.machinery.addresses import address_of, contains
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, kubernetes, network
 from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.node.configuration import complete
-
-if TYPE_CHECKING:
-    pass
 
 NODENAME, KUBELET = "nodename", "kubelet"
 _ACTIVE = Input(config.MACHINE_CONFIG, config.ACTIVE)
@@ -33,9 +29,7 @@ class NodenameController:
 
         node = kubernetes_node.node(given)
         said = kubernetes_node.kubelet(given).extra_args.get("hostname-override", ())
-        name = host.spec.hostname
-        if node.register_with_fqdn and host.spec.domainname:
-            name = f"{name}.{host.spec.domainname}"
+        name = host.spec.fqdn if node.register_with_fqdn else host.spec.hostname
         spec = kubernetes.NodenameSpec(
             # Names of nodes are in lower case (RFC 1123, as Kubernetes checks it).
             nodename=(said[-1] if said else name).lower(),
@@ -60,11 +54,9 @@ class NodeIPController:
         from dozen.machinery.config import kubernetes_node
 
         nets, valid = said.network(given), kubernetes_node.node(given).valid_subnets
-        # The host's ends of pod networks are addresses of the machine too, and never those of the node.
-        exclude = (*nets.pod_subnets, *nets.service_subnets)
-        settings = kubernetes.NodeIPConfigSpec(valid_subnets=tuple(valid), exclude_subnets=exclude)
+        settings = kubernetes.NodeIPConfigSpec(valid_subnets=tuple(valid), exclude_subnets=nets.inside)
         yield Put(kubernetes.NODE_IP_CONFIG, KUBELET, settings)
-        fit = choose_addresses(current.spec.addresses if current is not None else (), valid, exclude)
+        fit = choose_addresses(current.spec.addresses if current is not None else (), valid, nets.inside)
         before = view.get(kubernetes.NODE_IP, KUBELET)
         had = before.spec.addresses if before is not None else ()
         # A network that is away for a moment must not take down what was built on the node's addresses.
@@ -88,8 +80,7 @@ class NodeAddressFilterController:
             return
         from dozen.machinery.config import kubernetes as said
 
-        nets = said.network(given)
-        subnets = (*nets.pod_subnets, *nets.service_subnets)
+        subnets = said.network(given).inside
         yield Put(NODE_ADDRESS_FILTER, "no-k8s", NodeAddressFilterSpec(exclude_subnets=subnets))
         yield Put(NODE_ADDRESS_FILTER, "only-k8s", NodeAddressFilterSpec(include_subnets=subnets))
 

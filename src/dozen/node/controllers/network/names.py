@@ -154,8 +154,7 @@ class StaticHostController:
         entries = [(entry.address, entry.names) for entry in settings.spec.hosts]
         own = view.get(NODE_ADDRESS, "default")
         if name is not None and own is not None:
-            full = f"{name.spec.hostname}.{name.spec.domainname}" if name.spec.domainname else ""
-            names = tuple(filter(None, (name.spec.hostname, full)))
+            names = tuple(filter(None, dict.fromkeys((name.spec.hostname, name.spec.fqdn))))
             entries += [(address_of(each), names) for each in own.spec.addresses]
         found: dict[str, list[str]] = {}
         for address, names in entries:

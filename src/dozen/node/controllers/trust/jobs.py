@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dozen.machinery.addresses import address_of, contains
 from dozen.machinery.resources import config, kubernetes, network, secrets
 from dozen.node.controllers.trust.issuers import DAY, Job, Made
 
@@ -45,16 +46,15 @@ def node_names(store: Store) -> NodeNames | None:
     status = store.find(network.HOSTNAME_STATUS, "hostname")
     if status is None or not status.spec.hostname:
         return None
-    short, domain = status.spec.hostname, status.spec.domainname
     found = store.find(network.NODE_ADDRESS, "accumulative") or store.find(network.NODE_ADDRESS, "current")
     inside = _pod_networks(store)
     addresses = [
-        prefix.partition("/")[0]
-        for prefix in (found.spec.addresses if found is not None else ())
-        if not any(_is_within(prefix.partition("/")[0], subnet) for subnet in inside)
+        address
+        for address in map(address_of, found.spec.addresses if found is not None else ())
+        if not any(contains(subnet, address) for subnet in inside)
     ]
-    names = (short, *((f"{short}.{domain}",) if domain else ()), *LOOPBACK, *addresses)
-    return NodeNames(short, tuple(dict.fromkeys(names)))
+    names = (status.spec.hostname, status.spec.fqdn, *LOOPBACK, *addresses)
+    return NodeNames(status.spec.hostname, tuple(dict.fromkeys(names)))
 
 
 def _pod_networks(store: Store) -> tuple[str, ...]:
@@ -64,15 +64,7 @@ def _pod_networks(store: Store) -> tuple[str, ...]:
     active = store.find(config.MACHINE_CONFIG, config.ACTIVE)
     if active is None:
         return ()
-    nets = said.network(parse(active.spec.text))
-    return (*nets.pod_subnets, *nets.service_subnets)
-
-
-def _is_within(address: str, subnet: str) -> bool:
-    from dozen.machinery.addresses import network_of
-
-    length = subnet.partition("/")[2]
-    return (":" in address) == (":" in subnet) and network_of(f"{address}/{length}") == network_of(subnet)
+    return said.network(parse(active.spec.text)).inside
 
 
 # -- etcd
