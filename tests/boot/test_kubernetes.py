@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -115,49 +116,75 @@ def test_configuration_and_a_token_are_files_in_the_pod(cluster: KubeCluster, we
     assert cluster.shell(pod, "cat /var/run/token/token").count(".") == 2
 
 
-@pytest.mark.cluster
-def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node: LiveNode, toolbox: Toolbox) -> None:
-    """What storage drivers do: the host's lvm and mkfs.xfs on a disk, a mount below /var that pods then use."""
-    cluster.apply(workloads.namespace("storage", "privileged"))
-    script = "\n".join(
-        (
-            "set -eu",
-            "truncate -s 512M /host/var/lib/dozen-test.img",
-            "loop=$(losetup -f)",
-            "losetup $loop /host/var/lib/dozen-test.img",
-            "chroot /host /sbin/lvm pvcreate $loop",
-            "chroot /host /sbin/lvm vgcreate kube $loop",
-            "chroot /host /sbin/lvm lvcreate -y -L 400M -n data kube",
-            "chroot /host /sbin/mkfs.xfs /dev/kube/data",
-            f"mkdir -p /host{VOLUME}",
-            f"mount -t xfs /dev/kube/data /host{VOLUME}",
-            f"echo '{WORDS}' > /host{VOLUME}/words",
-        )
-    )
-    privileged = workloads.pod(
-        "maker",
+def driver(name: str, script: str) -> dict[str, Any]:
+    """A pod as drivers of storage have theirs: the host's devices, its programs below /host, and mounts that pass."""
+    body = workloads.pod(
+        name,
         hostPID=True,
         restartPolicy="Never",
         main={
-            "command": ["/bin/sh", "-c", script],
+            "command": ["/bin/sh", "-euxc", script],
             "args": [],
             "readinessProbe": None,
             "securityContext": {"privileged": True},
-            "volumeMounts": [{"name": "host", "mountPath": "/host", "mountPropagation": "Bidirectional"}],
+            "volumeMounts": [
+                {"name": "host", "mountPath": "/host", "mountPropagation": "Bidirectional"},
+                # The devices that a privileged pod gets by itself are those of the moment when it starts.
+                {"name": "devices", "mountPath": "/dev"},
+            ],
         },
-        volumes=[{"name": "host", "hostPath": {"path": "/"}}],
+        volumes=[
+            {"name": "host", "hostPath": {"path": "/"}},
+            {"name": "devices", "hostPath": {"path": "/dev"}},
+        ],
     )
-    privileged["metadata"]["namespace"] = "storage"
-    cluster.apply(privileged)
-    phase = cluster.until(
-        lambda: (
-            (found := cluster.get("Pod", "maker", "storage")["status"]["phase"]) in ("Succeeded", "Failed") and found
-        ),
-        "the volume's maker to end",
-    )
-    assert phase == "Succeeded", cluster.log("maker", "storage")
-    mounts = {line.split()[1]: line.split()[2] for line in node.read("/proc/1/mounts").decode().splitlines()}
-    assert mounts[VOLUME] == "xfs"
+    body["metadata"]["namespace"] = "storage"
+    return body
+
+
+def until_succeeded(cluster: KubeCluster, pod: dict[str, Any]) -> None:
+    cluster.apply(pod)
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+
+    def end() -> str | None:
+        phase = str(cluster.get("Pod", name, namespace)["status"]["phase"])
+        return phase if phase in ("Succeeded", "Failed") else None
+
+    assert cluster.until(end, f"pod {name} to end") == "Succeeded", cluster.log(name, namespace)
+
+
+MAKE_VOLUME = f"""
+    truncate -s 512M /host/var/lib/dozen-test.img
+    loop=$(losetup -f)
+    losetup $loop /host/var/lib/dozen-test.img
+    chroot /host /sbin/lvm pvcreate $loop
+    chroot /host /sbin/lvm vgcreate kube $loop
+    chroot /host /sbin/lvm lvcreate -y -L 400M -n data kube
+    chroot /host /sbin/mkfs.xfs /dev/kube/data
+    mkdir -p /host{VOLUME}
+    mount -t xfs /dev/kube/data /host{VOLUME}
+    echo '{WORDS}' > /host{VOLUME}/words
+"""
+REMOVE_VOLUME = f"""
+    umount /host{VOLUME}
+    loop=$(chroot /host /sbin/lvm pvs --noheadings -o pv_name -S vg_name=kube)
+    chroot /host /sbin/lvm vgremove -y kube
+    losetup -d $loop
+    rm /host/var/lib/dozen-test.img
+"""
+
+
+def filesystems(node: LiveNode) -> dict[str, str]:
+    """What is mounted on the node, by place."""
+    return {line.split()[1]: line.split()[2] for line in node.read("/proc/1/mounts").decode().splitlines()}
+
+
+@pytest.mark.cluster
+def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node: LiveNode) -> None:
+    """What storage drivers do: the host's lvm and mkfs.xfs on a disk, a mount below /var that pods then use."""
+    cluster.apply(workloads.namespace("storage", "privileged"))
+    until_succeeded(cluster, driver("maker", MAKE_VOLUME))
+    assert filesystems(node)[VOLUME] == "xfs"
     user = workloads.pod(
         "user",
         main={"volumeMounts": [{"name": "data", "mountPath": "/data"}]},
@@ -167,8 +194,11 @@ def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node:
     cluster.apply(user)
     cluster.until_ready("user", namespace="storage")
     assert cluster.ask("Pod", "user", workloads.PORT, "shell?cmd=cat%20/data/words", "storage").count(WORDS) == 1
+    cluster.delete("Pod", "user", "storage")
+    cluster.until(lambda: not cluster.pods("app=user", "storage"), "the volume's user to be gone")
+    until_succeeded(cluster, driver("remover", REMOVE_VOLUME))
+    assert VOLUME not in filesystems(node)
     cluster.delete("Namespace", "storage")
-    toolbox.check(f"umount /host{VOLUME}; chroot /host /sbin/lvm vgremove -y kube")
 
 
 @pytest.mark.cluster

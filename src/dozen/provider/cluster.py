@@ -16,10 +16,8 @@ never removes a machine.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from dozen.machinery.config.clients import client_config
 from dozen.machinery.config.secrets import Secrets, new_secrets
 from dozen.provider import balancer, layout
 from dozen.provider.access import ask_version
+from dozen.provider.exclusive import exclusively
 from dozen.provider.layout import Member, Plan
 from dozen.provider.machines import BootImage, Machine, MachineSpec, ProviderError, Report, reported
 from dozen.provider.network import TRUST_PORT, Place, Router, address_of
@@ -126,7 +125,7 @@ class Clusters:
         """The cluster, there and working. Raises ProviderError; nothing has to be cleaned up before a next try."""
         folder = self._folder(name)
         boot_image = BootImage.load(image)
-        with self._locked(name):
+        with exclusively(self._lock(name), name):
             work = Creation(self.provider, name, folder, boot_image, options or Options(), report)
             return await work.run()
 
@@ -146,14 +145,14 @@ class Clusters:
         folder = self._folder(name)
         if not folder.exists():
             return False
-        with self._locked(name), reported("destroy", report) as step:
+        with exclusively(self._lock(name), name), reported("destroy", report) as step:
             nodes = sorted((folder / "nodes").glob("*"))
             await asyncio.gather(*(self.provider.stop(node) for node in nodes))
             await asyncio.to_thread(balancer.stop, folder)
             await asyncio.to_thread(Router(folder / "network").stop)
             await self.provider.destroy(folder)
             step.result(f"{name} is gone, with its disks and its keys")
-        (self.folder / f".{name}.lock").unlink(missing_ok=True)
+            self._lock(name).unlink(missing_ok=True)
         return True
 
     def _folder(self, name: str) -> Path:
@@ -161,16 +160,8 @@ class Clusters:
             raise ProviderError(f'"{name}" cannot be the name of a cluster', "use letters, digits, - and _")
         return self.folder / name
 
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        """One command at a time works on a cluster; the lock ends with the process that holds it."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / f".{name}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ProviderError(f"another command is working on cluster {name}", "wait for it") from None
-            yield
+    def _lock(self, name: str) -> Path:
+        return self.folder / f".{name}.lock"
 
 
 def describe(provider: Qemu, name: str, folder: Path) -> Cluster:

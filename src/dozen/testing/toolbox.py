@@ -36,7 +36,22 @@ def make_archive(busybox: Path) -> bytes:
 
 
 APPLETS = (
-    *("sh", "cat", "chroot", "echo", "hostname", "id", "losetup", "ls", "mkdir", "mount", "nslookup", "seq", "sleep"),
+    *(
+        "sh",
+        "cat",
+        "chroot",
+        "echo",
+        "hostname",
+        "id",
+        "losetup",
+        "ls",
+        "mkdir",
+        "mount",
+        "nslookup",
+        "rm",
+        "seq",
+        "sleep",
+    ),
     *("true", "truncate", "umount", "wget"),
 )
 

@@ -65,11 +65,13 @@ PLACES = (
 
 
 class Choice(NamedTuple):
-    """The disk for the volumes: the one that has them, or a blank one to be partitioned, or neither and the reasons."""
+    """The disk for the volumes: the one that has them, or a blank one to be partitioned, or neither and the reasons.
+    ``waiting``: the answer may be another one once all has been read."""
 
     present: str = ""
     blank: str = ""
     reason: str = ""
+    waiting: bool = False
 
 
 class VolumesController:
@@ -78,6 +80,7 @@ class VolumesController:
     name = "volumes"
     inputs = (
         Input(block.DISK),
+        Input(block.BLOCK_DEVICE),
         Input(block.DISCOVERED_VOLUME),
         Input(block.SYSTEM_DISK),
         Input(block.MOUNT_STATUS),
@@ -98,7 +101,7 @@ class VolumesController:
         last = _outcome(view, choice.blank, words.PARTITION) if choice.blank else None
         failed = last is not None and last.result == words.FAILED
         reason = last.message if failed and last is not None else choice.reason
-        phase = "failed" if failed else "missing" if _settled(view) else "waiting"
+        phase = "failed" if failed else "waiting" if choice.waiting else "missing"
         # Status before effects: a reader sees the reason even if the effect takes long, or fails.
         for name, _ in LAYOUT:
             yield Put(block.VOLUME_STATUS, name, block.VolumeStatusSpec(phase=phase, error_message=reason))
@@ -133,8 +136,9 @@ def choose_disk(view: View) -> Choice:
         return Choice(present=owners[0])
     # A disk that its owner named needs no comparison with disks that are still to be found.
     if not wanted and not _settled(view):
-        return Choice(reason="waiting for all disks to be found")
-    return _choose_blank(view, wanted)
+        return Choice(reason="waiting for all disks to be found", waiting=True)
+    choice = _choose_blank(view, wanted)
+    return choice._replace(waiting=choice.waiting or not _settled(view))
 
 
 def _is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
@@ -149,6 +153,8 @@ def _choose_blank(view: View, wanted: str | None) -> Choice:
         return _first_blank(view)
     if wanted is None or view.get(block.DISK, wanted) is None:
         return Choice(reason="machine.install.disk names a disk that this machine does not have")
+    if _has_unread(view, wanted):
+        return Choice(reason=_unread([wanted]), waiting=True)
     # Named by its owner, a disk may hold stray data; still nothing that is recognizably somebody's.
     refusal = refuse_disk(view, wanted, named=True)
     return Choice(reason=f"machine.install.disk cannot be used: {refusal}") if refusal else Choice(blank=wanted)
@@ -156,14 +162,29 @@ def _choose_blank(view: View, wanted: str | None) -> Choice:
 
 def _first_blank(view: View) -> Choice:
     refusals = []
-    disks = (each.id for each in view.list(block.DISK) if not each.spec.cdrom and not VIRTUAL.match(each.id))
-    for disk in sorted(disks, key=natural):
+    found = (each.id for each in view.list(block.DISK) if not each.spec.cdrom and not VIRTUAL.match(each.id))
+    disks = sorted(found, key=natural)
+    # One of them may have the volumes. So has the disk that was partitioned a moment ago, on a machine that is slow to
+    # read: neither is that one a stranger's, nor is a second disk needed.
+    if unread := [disk for disk in disks if _has_unread(view, disk)]:
+        return Choice(reason=_unread(unread), waiting=True)
+    for disk in disks:
         refusal = refuse_disk(view, disk, named=False)
         if not refusal:
             return Choice(blank=disk)
         refusals.append(refusal)
     seen = "; ".join(refusals) if refusals else "this machine has no disks"
     return Choice(reason=f"no blank disk for the volume {EPHEMERAL}: {seen}")
+
+
+def _has_unread(view: View, disk: str) -> bool:
+    """Whether the kernel knows of partitions on the disk that were not looked into yet."""
+    partitions = (each.id for each in view.list(block.BLOCK_DEVICE) if each.spec.parent == disk)
+    return any(_content(view, partition) is None for partition in partitions)
+
+
+def _unread(disks: list[str]) -> str:
+    return f"waiting for the partitions of {_both(disks)} to be read"
 
 
 def refuse_disk(view: View, name: str, *, named: bool) -> str:
@@ -218,7 +239,7 @@ def _settled(view: View) -> bool:
 
 
 def _both(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 # -- The volumes on it.

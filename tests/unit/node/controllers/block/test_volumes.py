@@ -95,6 +95,12 @@ class Scene:
         self.view.add(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
         return self
 
+    def kernel_knows(self, *partitions: str) -> Scene:
+        """Partitions that nobody has looked into."""
+        for name in partitions:
+            self.view.add(block.BLOCK_DEVICE, name, block.BlockDeviceSpec(type="partition", parent=name[:3]))
+        return self
+
     def outcome(
         self, device: str, action: str, result: str, number: int, message: str = "", generation: int = 7
     ) -> Scene:
@@ -255,6 +261,21 @@ def test_a_partition_that_was_not_read_yet_is_waited_for() -> None:
     del scene.view._resources[words.CONTENT.name, "vdb3"]
     effects, volumes = scene.plan()
     assert (effects, volumes["EPHEMERAL"].phase) == ([], "waiting")
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("content", [words.RECOGNIZED, words.BLANK])
+def test_a_disk_just_partitioned_is_waited_for_until_its_partitions_are_read(content: str, named: bool) -> None:
+    """A slow machine reads the disk before its partitions, or has not read the disk anew yet."""
+    holds = "gpt" if content == words.RECOGNIZED else ""
+    scene = Scene().disk("vdb", content, holds).kernel_knows("vdb1", "vdb2", "vdb3").disk("vdc")
+    if named:
+        scene.configured("/dev/vdb")
+    effects, volumes = scene.plan()
+    assert effects == []
+    assert {(each.phase, each.error_message) for each in volumes.values()} == {
+        ("waiting", "waiting for the partitions of vdb to be read")
+    }
 
 
 # -- From partition to /var.
