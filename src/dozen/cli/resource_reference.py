@@ -46,7 +46,6 @@ MACHINED = (
 )
 # Known, so that clients may watch them, and never there.
 EMPTY = {
-    "Environments.runtime.talos.dev": "known, and empty: services get no further variables",
     "SiderolinkStatuses.siderolink.talos.dev": "known, and empty: dashboards watch it, and SideroLink is not spoken",
 }
 ABSENT_TEST = "native/test_resources.py::test_types_that_a_node_does_not_know_are_refused"

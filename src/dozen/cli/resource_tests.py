@@ -28,6 +28,12 @@ SHOWN: dict[str, str] = {
         test_a_second_and_third_member_join_as_learners_and_get_their_vote
             EtcdMembers.etcd.talos.dev EtcdLaunches.etcd.dozen
     """,
+    "native/test_host.py": """
+        test_services_get_the_variables
+            Environments.runtime.talos.dev
+        test_files_are_written_changed_and_given_back
+            HostFiles.files.dozen HostFileStatuses.files.dozen
+    """,
     "native/test_resources.py": """
         test_packages_of_the_image
             SBOMItems.talos.dev
@@ -38,7 +44,7 @@ SHOWN: dict[str, str] = {
         test_the_boot_is_this_kernel_s
             BootIDs.runtime.talos.dev KernelCmdlines.runtime.talos.dev
         test_types_that_are_known_and_empty
-            Environments.runtime.talos.dev SiderolinkStatuses.siderolink.talos.dev
+            SiderolinkStatuses.siderolink.talos.dev
         test_cores_and_modules_are_this_kernel_s
             KernelModuleStatuses.runtime.talos.dev LoadedKernelModules.runtime.talos.dev CPUCores.hardware.talos.dev
         test_rules_of_a_node_s_network

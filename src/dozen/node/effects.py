@@ -39,5 +39,19 @@ async def run(machine: Machine, effect: object) -> None:
         from dozen.linux import mounts
 
         await mounts.run(effect, machine.run_program)  # type: ignore[arg-type]
+    elif theme == "hostfiles":
+        await _place_files(machine, effect)
     else:
         raise TypeError(f"no part of dozen.linux carries out {effect!r}")
+
+
+async def _place_files(machine: Machine, effect: object) -> None:
+    """What cannot be written is the configuration's fault most often: it is told, and tried again now and then."""
+    from dozen.linux import hostfiles
+    from dozen.machinery.plan import Temporary
+
+    failures = await asyncio.to_thread(hostfiles.run, effect)  # type: ignore[arg-type]
+    if failures:
+        machine.report_problem("files", f"files of the configuration: {'; '.join(failures)}")
+        raise Temporary("; ".join(failures), 60.0)
+    machine.clear_problem("files")

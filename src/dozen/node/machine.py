@@ -130,6 +130,14 @@ class Machine:
         volume = self.store.find(block.VOLUME_STATUS, "EPHEMERAL")
         return volume is not None and volume.spec.phase == "ready"
 
+    def variables(self) -> dict[str, str]:
+        """What the configuration wants in the environment of a service that is started now."""
+        if self.config is None:
+            return {}
+        from dozen.machinery.config.host import variables
+
+        return variables(self.config)
+
     # -- Saying what happens.
 
     def set_stage(self, stage: str) -> None:

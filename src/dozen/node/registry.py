@@ -63,6 +63,7 @@ def add_third_wave(machine: Machine) -> None:
     _add(machine, hardware_controllers(machine.platform.name))
     _add(machine, (ApiServiceController(), StaticHostController()))
     _watch(machine, hardware_watchers(machine.version.tag, managed))
+    _add_host(machine)
     _add_etcd(machine)
     _add_discovery(machine)
 
@@ -101,6 +102,12 @@ def _add_membership(machine: Machine) -> None:
 
     _add(machine, (*kubernetes_controllers(), *membership_controllers()))
     _watch(machine, tuple(membership_watchers(machine)))
+
+
+def _add_host(machine: Machine) -> None:
+    from dozen.node.controllers.host import host_controllers
+
+    _add(machine, tuple(host_controllers(machine.mode != "container")))
 
 
 def _add_etcd(machine: Machine) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dozen.linux import block, clock, generated, kernel, mounts, network
+from dozen.linux import block, clock, generated, hostfiles, kernel, mounts, network
 from dozen.machinery import effects
 from dozen.machinery.plan import Effect
 from dozen.node.effects import run
@@ -18,6 +18,7 @@ from dozen.node.effects import run
 RUNNERS = {
     "block": (block, "run"),
     "files": (generated, "run"),
+    "hostfiles": (hostfiles, "run"),
     "kernel": (kernel, "run"),
     "mount": (mounts, "run"),
     "network": (network, "run"),
@@ -36,9 +37,10 @@ def test_a_theme_has_a_runner(monkeypatch: pytest.MonkeyPatch, theme: str) -> No
 
     module, name = RUNNERS[theme]
     if module is not None:
-        direct = theme in ("files", "time")
+        direct = theme in ("files", "hostfiles", "time")
         monkeypatch.setattr(module, name, done.append if direct else run_later)
     machine: Any = SimpleNamespace(run_program=None, services=SimpleNamespace(refresh=run_later))
+    machine.clear_problem = lambda id: None
     kinds = [
         each
         for each in vars(importlib.import_module(f"dozen.machinery.effects.{theme}")).values()

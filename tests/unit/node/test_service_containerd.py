@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from dozen.linux import hostfiles
 from dozen.machinery.config import load
 from dozen.machinery.config.generating import generate
+from dozen.machinery.config.host import TRUST_BUNDLE
+from dozen.machinery.effects.hostfiles import PlacedFile, PlaceFiles
+from dozen.machinery.pki import new_ca
 from dozen.node.services import containerd
 
 RECIPE = Path(__file__).parents[3] / "recipes/containerd/config.toml"
@@ -54,3 +58,21 @@ def test_it_is_known_whether_they_have_been_read() -> None:
     containerd.CONTAINERD.prepare(after)
     assert containerd.CONTAINERD.is_current(after)
     assert containerd.CONFIG.stat().st_mode & 0o777 == 0o600
+
+
+def test_other_authorities_make_it_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    placed: list[object] = []
+    monkeypatch.setattr(hostfiles, "run", placed.append)
+    root = new_ca().crt
+    indented = "".join(f"  {line}\n" for line in root.splitlines())
+    document = f"---\napiVersion: v1alpha1\nkind: TrustedRootsConfig\nname: n\ncertificates: |\n{indented}"
+    before = machine(generate("c", "https://127.0.0.1:6443").worker)
+    after = machine(generate("c", "https://127.0.0.1:6443").worker + document)
+    assert containerd.CONTAINERD.prepare
+    assert containerd.CONTAINERD.is_current
+    containerd.CONTAINERD.prepare(before)
+    assert placed == []
+    assert not containerd.CONTAINERD.is_current(after)
+    containerd.CONTAINERD.prepare(after)
+    assert placed == [PlaceFiles((PlacedFile(TRUST_BUNDLE, root, 0o644, "append"),))]
+    assert tomllib.loads(containerd.compose_config(after)) == tomllib.loads(RECIPE.read_text())

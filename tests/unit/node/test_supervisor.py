@@ -47,9 +47,14 @@ class FakeMachine:
         self.ahead: dict[str, tuple[int, int]] = {}
         self.processes: list[FakeProcess] = []
         self.started: list[str] = []
+        self.environments: list[dict[str, str]] = []
         self.refuse = False
 
+    def variables(self) -> dict[str, str]:
+        return {"COLOUR": "green", "HOME": "/"}
+
     def spawn(self, argv: tuple[str, ...], confinement: Confinement, *, output: int) -> FakeProcess:
+        self.environments.append(dict(confinement.env))
         if self.refuse:
             raise FileNotFoundError(2, "No such file", argv[0])
         self.started.append(argv[0])
@@ -265,3 +270,13 @@ def test_only_what_runs_on_something_old_is_started_again() -> None:
         return lambda _: current[id]
 
     run((service("a", is_current=is_current("a")), service("b", is_current=is_current("b"))), scenario)
+
+
+def test_a_service_gets_the_configuration_s_variables_and_keeps_its_own() -> None:
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        supervisor.start_all()
+        await until(lambda: bool(machine.environments))
+        assert machine.environments == [{"COLOUR": "green", "HOME": "/root"}]
+
+    confinement = Confinement(env=(("HOME", "/root"),))
+    run((Service(id="a", argv=("/bin/a",), confinement=confinement),), scenario)

@@ -122,15 +122,6 @@ def _install(config: Config) -> Iterator[Complaint]:
         yield "machine.install.diskSelector", "and disk are two ways to say the same; keep one"
 
 
-def _files(config: Config) -> Iterator[Complaint]:
-    seen = Counter(file.path for file in _machine(config).files if file.op != "append")
-    for at, file in enumerate(_machine(config).files):
-        if seen[file.path] > 1 and file.op != "append":
-            yield f"machine.files[{at}].path", f"{file.path} is written more than once"
-        if file.op == "create" and not file.path.startswith("/var/"):
-            yield f"machine.files[{at}].path", f'{file.path} is not under /var, the only place with op "create"'
-
-
 def _parameters(config: Config) -> Iterator[Complaint]:
     for kind, params in (("sysctls", _machine(config).sysctls), ("sysfs", _machine(config).sysfs)):
         for name in params:
@@ -236,6 +227,18 @@ def _kubernetes_network(model: object) -> Iterator[Complaint]:
     yield from check_network_document(model)
 
 
+def _host(config: Config) -> Iterator[Complaint]:
+    from dozen.machinery.config.rules_host import check_host
+
+    yield from check_host(config)
+
+
+def _host_document(model: object) -> Iterator[Complaint]:
+    from dozen.machinery.config.rules_host import check_host_document
+
+    yield from check_host_document(model)
+
+
 def _machine(config: Config) -> Machine:
     assert config.machine is not None
     return config.machine
@@ -246,7 +249,7 @@ _MAIN_RULES: tuple[Callable[[Config], Iterable[Complaint]], ...] = (
     _endpoint,
     _subnets,
     _install,
-    _files,
+    _host,
     _parameters,
     _modules,
     _interfaces,
@@ -257,6 +260,7 @@ _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "HostnameConfig": _hostname_document,
     "KubeNetworkConfig": _kubernetes_network,
     "KubeNodeConfig": _kubernetes_node,
+    **dict.fromkeys(("EnvironmentConfig", "EtcFileConfig", "TrustedRootsConfig"), _host_document),
     **dict.fromkeys(
         ("LinkConfig", "BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig", "WireguardConfig"),
         _link_document,

@@ -49,6 +49,8 @@ _INSTALLED = _idle("read when the system is installed to a disk")
 _ALWAYS = _idle("always so")
 _NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
 
+_VARIABLES = Support(State.USED, "by services when they start, by downloads at once; not PATH and what loads code")
+
 SUPPORT: dict[str, Support] = {
     "version": _USED,
     "debug": _ignored("what is logged does not depend on it"),
@@ -69,8 +71,8 @@ SUPPORT: dict[str, Support] = {
     "machine.install.disk": Support(State.USED, "the disk for META, STATE and EPHEMERAL"),
     "machine.install.diskSelector": _ignored("name the disk in machine.install.disk"),
     "machine.install.extensions": _ignored("an image holds what its recipes list"),
-    "machine.files": _ignored("files are not written"),
-    "machine.env": _ignored("services do not get further variables"),
+    "machine.files": Support(State.USED, "below /var, and changes of files in /etc; not the node's own"),
+    "machine.env": _VARIABLES,
     "machine.time.bootTimeout": _ignored("what needs the right time waits for it"),
     "machine.systemDiskEncryption": _NO_ENCRYPTION,
     "machine.features": _idle("switches of features that are there or not"),
@@ -119,8 +121,8 @@ SUPPORT: dict[str, Support] = {
     "DiscoveryIdentityConfig:": _USED,
     "DiscoveryServiceConfig:": _NO_DISCOVERY,
     "DummyLinkConfig:": _KIND_OF_LINK,
-    "EnvironmentConfig:": _ignored("services do not get further variables"),
-    "EtcFileConfig:": _ignored("files in /etc are the image's or the node's own"),
+    "EnvironmentConfig:": _VARIABLES,
+    "EtcFileConfig:": Support(State.USED, "except for files that the node itself writes"),
     "EthernetConfig:": _ignored("links keep their driver's settings"),
     "EventSinkConfig:": _ignored("events are told over the API only"),
     "ExistingVolumeConfig:": _NO_VOLUMES,
@@ -174,7 +176,7 @@ SUPPORT: dict[str, Support] = {
     "TimeSyncConfig:bootTimeout": _ignored("what needs the right time waits for it"),
     "TimeSyncConfig:ntp.useNTS": _ignored("time servers are asked by plain NTP"),
     "TimeSyncConfig:ptp": _ignored("time comes from NTP servers"),
-    "TrustedRootsConfig:": _ignored("what is trusted is the image's"),
+    "TrustedRootsConfig:": Support(State.USED, "by containerd, the kubelet and the node; pods bring their own"),
     "UdevRulesConfig:": _USED,
     "UnattendedInstall:": _INSTALLED,
     "UserVolumeConfig:": _NO_VOLUMES,
@@ -252,7 +254,7 @@ def warnings(config: Config) -> list[str]:
             support = support_of(path)
             assert support is not None
             found.setdefault(path, (line, f"{path.rstrip(':')} (line {line}) is ignored: {support.note}"))
-        for path, line in _decided_arguments(node, kind):
+        for path, line in (*_decided_arguments(node, kind), *_decided_variables(node, kind)):
             found[path] = line, f"{path} (line {line}) is ignored: the node decides it"
     return [words for _, words in sorted(found.values())]
 
@@ -269,13 +271,29 @@ def _decided_arguments(document: MapNode, kind: str) -> Iterator[tuple[str, int]
     from dozen.machinery.kubernetes.arguments import FIXED
 
     for path, program in ARGUMENTS.items():
-        if not path.startswith(kind) or (":" in path and not kind):
-            continue
-        node: Node | None = document
-        for step in path.removeprefix(kind).split("."):
-            node = node.items.get(step) if isinstance(node, MapNode) else None
+        node = _find(document, path, kind)
         if isinstance(node, MapNode):
             yield from ((f'{path}["{name}"]', node.keys[name]) for name in node.items if name in FIXED[program])
+
+
+def _decided_variables(document: MapNode, kind: str) -> Iterator[tuple[str, int]]:
+    """Variables that are set and that services do not get, with lines."""
+    from dozen.machinery.config.host import is_own_variable
+
+    for path in ("machine.env", "EnvironmentConfig:variables"):
+        node = _find(document, path, kind)
+        if isinstance(node, MapNode):
+            yield from ((f'{path}["{name}"]', node.keys[name]) for name in node.items if is_own_variable(name))
+
+
+def _find(document: MapNode, path: str, kind: str) -> Node | None:
+    """What stands at a path of `SUPPORT` in a document of a kind (the v1alpha1 one: none)."""
+    if not path.startswith(kind) or (":" in path and not kind):
+        return None
+    node: Node | None = document
+    for step in path.removeprefix(kind).split("."):
+        node = node.items.get(step) if isinstance(node, MapNode) else None
+    return node
 
 
 def _walk(node: Node, path: str) -> Iterator[tuple[str, int]]:

@@ -27,7 +27,7 @@ ETC_FILE_SPEC = Kind(
 
 
 class EtcFileStatusSpec(Spec):
-    """Which version of the spec the file holds."""
+    """Which version of the spec the file holds; empty while it has not been written."""
 
     spec_version: str = ""
 
@@ -40,4 +40,34 @@ ETC_FILE_STATUS = Kind(
     EtcFileStatusSpec,
     "EtcFileStatus",
     aliases=("etcfilestatus", "efs"),
+)
+
+
+class HostFileSpec(Spec):
+    """A file that the configuration asks for; its id is the path. ``operation``: create, overwrite or append."""
+
+    operation: str = ""
+    contents: str = ""
+    mode: int = 0
+
+    WIRE = "1 operation string, 2 contents text, 3 mode uint32"
+
+
+HOST_FILE = Kind(
+    "HostFiles.files.dozen",
+    "files",
+    HostFileSpec,
+    "HostFile",
+    aliases=("hostfile",),
+    columns=(("Operation", "{.operation}"),),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+HOST_FILE_STATUS = Kind(
+    "HostFileStatuses.files.dozen",
+    "files",
+    EtcFileStatusSpec,
+    "HostFileStatus",
+    aliases=("hostfilestatus",),
 )

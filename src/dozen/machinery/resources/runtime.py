@@ -288,7 +288,7 @@ DEVICES_STATUS = Kind(
 
 
 class EnvironmentSpec(Spec):
-    """Variables that services get."""
+    """Variables that services get when they are started; id ``machined``."""
 
     variables: tuple[str, ...] = ()
 

@@ -10,7 +10,11 @@ from urllib.parse import urljoin, urlsplit
 from dozen.engine.backoff import delay_after
 from dozen.machinery.kubernetes.objects import parse_manifest
 from dozen.machinery.plan import Shared
+from dozen.machinery.proxies import choose_proxy
+from dozen.machinery.resource import NO_LABELS
 from dozen.machinery.resources.manifests import EXTRA_MANIFESTS_CONFIG, MANIFEST
+from dozen.machinery.resources.runtime import ENVIRONMENT
+from dozen.node.controllers.host.environment import MACHINED
 from dozen.node.kubernetes.http import Connection, HttpError
 from dozen.node.kubernetes.specs import manifest_of
 
@@ -67,10 +71,15 @@ class ManifestDownloader:
             if each.url
         ]
 
+    def _variables(self) -> dict[str, str]:
+        """Those of the configuration, a proxy's among them."""
+        found = self._store.find(ENVIRONMENT, MACHINED)
+        return dict(each.partition("=")[::2] for each in found.spec.variables) if found is not None else {}
+
     async def _fetch(self, each: ExtraManifest) -> ManifestSpec | None:
         """The manifest, or None with the reason reported."""
         try:
-            text = await asyncio.wait_for(download(each.url, each.extra_headers), TIMEOUT)
+            text = await asyncio.wait_for(download(each.url, each.extra_headers, self._variables()), TIMEOUT)
             return manifest_of(parse_manifest(text, each.url))
         except TimeoutError:
             reason = f"{each.url} did not answer within {TIMEOUT:g} s"
@@ -87,8 +96,10 @@ class ManifestDownloader:
         self._failing &= still
 
 
-async def download(url: str, headers: Mapping[str, str]) -> str:
+async def download(url: str, headers: Mapping[str, str], variables: Mapping[str, str] = NO_LABELS) -> str:
     """The text behind a URL, redirects followed. The headers go to the host that was named and to no other.
+
+    ``variables`` may name a proxy (`dozen.machinery.proxies`).
 
     Raises OSError, TimeoutError and ValueError.
     """
@@ -98,10 +109,17 @@ async def download(url: str, headers: Mapping[str, str]) -> str:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url} is not a URL that can be fetched; it begins with http:// or https://")
         tls = ssl.create_default_context() if parts.scheme == "https" else None
-        connection = await Connection.open(parts.hostname, parts.port or (443 if tls else 80), tls)
+        proxy, port = choose_proxy(url, variables), parts.port or (443 if tls else 80)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        sent = {"Accept": "*/*", "User-Agent": "dozen", **(headers if parts.netloc == first else {})}
+        if proxy is None:
+            connection = await Connection.open(parts.hostname, port, tls)
+        else:
+            connection = await Connection.open_through(proxy, parts.hostname, port, tls)
+            if tls is None:
+                target = f"http://{parts.netloc}{target}"
+                sent |= {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
         try:
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            sent = {"Accept": "*/*", "User-Agent": "dozen", **(headers if parts.netloc == first else {})}
             response = await connection.request("GET", target, sent)
             if response.status in _MOVED and response.header("location"):
                 url = urljoin(url, response.header("location"))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ssl
 
+    from dozen.machinery.proxies import Proxy
+
 # A line of a reply longer than this is nothing that a server we ask would send, bytes.
 LINE_LIMIT = 64 * 1024
 HEADERS_LIMIT = 200
@@ -94,6 +96,31 @@ class Connection:
         )
         reader, writer = await asyncio.wait_for(opening, timeout)
         return cls(f"[{host}]" if ":" in host else host, reader, writer)
+
+    @classmethod
+    async def open_through(
+        cls, proxy: Proxy, host: str, port: int, tls: ssl.SSLContext | None, *, timeout: float = 10.0
+    ) -> Connection:
+        """Connect by way of a proxy. With TLS it only passes bytes on (RFC 9110, 9.3.6); without, it takes requests.
+
+        Raises OSError and TimeoutError.
+        """
+        connection = await cls.open(proxy.host, proxy.port, None, timeout=timeout)
+        shown = f"[{host}]" if ":" in host else host
+        connection.host = shown if port in (80, 443) else f"{shown}:{port}"
+        if tls is None:
+            return connection
+        try:
+            connection.host = f"{shown}:{port}"
+            credentials = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+            reply = await asyncio.wait_for(connection.request("CONNECT", connection.host, credentials), timeout)
+            if reply.status != 200:
+                raise HttpError(f"the proxy {proxy.host}:{proxy.port} answered with HTTP status {reply.status}")
+            await asyncio.wait_for(connection._writer.start_tls(tls, server_hostname=host), timeout)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     async def request(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Response:
         """Send a request and read the head of its reply. Raises OSError."""

@@ -38,6 +38,7 @@ MOUNTS = (
     Mount("/etc/machine-id", "/etc/machine-id", ("bind", "ro")),
     Mount("/etc/os-release", "/etc/os-release", ("bind", "ro")),
 )
+TRUST = Mount("/etc/ssl/certs", "/etc/ssl/certs", _READ)
 
 
 def _program(machine: Machine) -> ContainerProgram | None:
@@ -50,16 +51,32 @@ def _program(machine: Machine) -> ContainerProgram | None:
     written = machine.store.find(kubernetes.CONFIG_STATUS, KUBELET_ID)
     if spec is None or secrets is None or not secrets.spec.ready or written is None:
         return None
-    return program_of(spec.spec, written.spec.version, secrets.spec.version)
+    return program_of(spec.spec, written.spec.version, secrets.spec.version, _trust(machine))
 
 
-def program_of(spec: KubeletSpec, config_version: str, secrets_version: str) -> ContainerProgram:
-    """The kubelet's container. The versions are in its environment so that other files make it start again."""
+def _trust(machine: Machine) -> str:
+    """A digest of the authorities that the configuration adds, empty when it adds none."""
+    if machine.config is None:
+        return ""
+    import hashlib
+
+    from dozen.machinery.config.host import trusted_roots
+
+    roots = trusted_roots(machine.config)
+    return hashlib.sha256(roots.encode()).hexdigest()[:16] if roots else ""
+
+
+def program_of(spec: KubeletSpec, config_version: str, secrets_version: str, trust: str = "") -> ContainerProgram:
+    """The kubelet's container. The versions are in its environment so that other files make it start again.
+
+    ``trust``: it is to trust whom the node trusts, and not only whom its image does.
+    """
+    versions = {"CONFIG_VERSION": config_version, "SECRETS_VERSION": secrets_version, "TRUST_VERSION": trust}
     return ContainerProgram(
         spec.image,
         ("/usr/local/bin/kubelet", *spec.args),
-        env=(("DOZEN_CONFIG_VERSION", config_version), ("DOZEN_SECRETS_VERSION", secrets_version)),
-        mounts=(*MOUNTS, *(_extra(each) for each in spec.extra_mounts)),
+        env=tuple((f"DOZEN_{name}", version) for name, version in versions.items() if version),
+        mounts=(*MOUNTS, *((TRUST,) if trust else ()), *(_extra(each) for each in spec.extra_mounts)),
         privileged=True,
         host_pids=True,
         read_only=False,

@@ -213,7 +213,9 @@ class ServiceRunner:
         def tell(parts: list[Part]) -> None:
             self._enter(State.PREPARING, f"Pulling {program.image}: {describe_progress(parts)}")
 
-        return await start_container(self.id, program, self._machine.logs.open(self.id), tell=tell)
+        env = {**self._machine.variables(), **dict(program.env)}
+        varied = program._replace(env=tuple(env.items()))
+        return await start_container(self.id, varied, self._machine.logs.open(self.id), tell=tell)
 
     async def _until_end(self, process: Running, program: ContainerProgram | None) -> ExitStatus | None:
         """How the program ended; None when it was stopped for another one."""
@@ -239,7 +241,9 @@ class ServiceRunner:
             return self._machine.take_over(pid, self.service.confinement)
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
-            process = self._machine.spawn(self.service.argv, self.service.confinement, output=writer)
+            env = {**self._machine.variables(), **dict(self.service.confinement.env)}
+            confinement = self.service.confinement._replace(env=tuple(env.items()))
+            process = self._machine.spawn(self.service.argv, confinement, output=writer)
         except OSError:
             os.close(reader)
             raise

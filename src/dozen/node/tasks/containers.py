@@ -73,14 +73,15 @@ def find_cache(machine: Machine) -> str:
 
 
 def prepare(device: str) -> None:
-    from dozen.linux import containerstore
+    from dozen.linux import containerstore, etclayer
 
     # What kubelet mounts in its own container has to be seen by everyone else (mount_namespaces(7)).
     linux.mount("none", "/", "", linux.MS_REC | linux.MS_SHARED, "")
-    for place in PLACES:
-        os.makedirs(place.source, mode=0o755, exist_ok=True)
-        if not os.path.ismount(place.path):
-            linux.mount(place.source, place.path, "", linux.MS_BIND, "")
+    with etclayer.lock:
+        for place in PLACES:
+            os.makedirs(place.source, mode=0o755, exist_ok=True)
+            if not os.path.ismount(place.path):
+                linux.mount(place.source, place.path, "", linux.MS_BIND, "")
     for folder, mode in FOLDERS:
         os.makedirs(folder, mode=mode, exist_ok=True)
     os.makedirs(CACHE, exist_ok=True)

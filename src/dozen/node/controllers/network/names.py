@@ -8,7 +8,7 @@ from dozen.linux.resolvconf import HOSTS, RESOLV_CONF, render_hosts, render_reso
 from dozen.machinery.addresses import address_of
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.effects.network import SetHostname
-from dozen.machinery.plan import Input, Put, Step, View
+from dozen.machinery.plan import Input, Put, Shared, Step, View
 from dozen.machinery.resource import Resource
 from dozen.machinery.resources.files import ETC_FILE_SPEC, ETC_FILE_STATUS, EtcFileSpec, EtcFileStatusSpec
 from dozen.machinery.resources.hardware import SYSTEM_INFORMATION
@@ -122,7 +122,7 @@ class NameFilesController:
 
     name = "network-name-files"
     inputs = (Input(RESOLVER_STATUS), Input(HOSTNAME_STATUS), Input(NODE_ADDRESS, "default"), Input(NETWORK_SETTINGS))
-    outputs = (ETC_FILE_SPEC,)
+    outputs = (Shared(ETC_FILE_SPEC),)
 
     def plan(self, view: View) -> Iterable[Step]:
         resolvers = view.get(RESOLVER_STATUS, RESOLVERS)
@@ -169,7 +169,7 @@ class EtcFileController:
 
     name = "etc-files"
     inputs = (Input(ETC_FILE_SPEC),)
-    outputs = (ETC_FILE_STATUS,)
+    outputs = (Shared(ETC_FILE_STATUS),)
 
     def plan(self, view: View) -> Iterable[Step]:
         for spec in view.list(ETC_FILE_SPEC):

@@ -1,0 +1,68 @@
+"""Rules about files, variables and authorities of the host (see `rules`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from dozen.machinery.config import host
+
+if TYPE_CHECKING:
+    from dozen.machinery.config.loading import Config
+
+Complaint = tuple[str, str]
+
+
+def check_host(config: Config) -> Iterator[Complaint]:
+    """Complaints about the ``machine`` part."""
+    assert config.machine is not None
+    yield from _files(config)
+    yield from _variables("machine.env", config.machine.env)
+
+
+def _files(config: Config) -> Iterator[Complaint]:
+    assert config.machine is not None
+    files = config.machine.files
+    seen = Counter(file.path for file in files if file.op != host.APPEND)
+    for at, file in enumerate(files):
+        path = f"machine.files[{at}].path"
+        if seen[file.path] > 1 and file.op != host.APPEND:
+            yield path, f"{file.path} is written more than once"
+        if reason := host.reason_against(file.path):
+            yield path, f"{file.path} {reason}"
+        elif file.op == host.CREATE and not file.path.startswith(("/var/", host.RUNTIME_PARTS)):
+            yield path, f'{file.path} is not under /var, the only place with op "create"; there is EtcFileConfig'
+
+
+def _variables(path: str, values: Mapping[str, str]) -> Iterator[Complaint]:
+    for name, value in values.items():
+        if not host.is_variable_name(name):
+            yield path, f'"{name}" is not a name of a variable: letters, digits and _, and no digit in front'
+        elif "\0" in value:
+            yield f'{path}["{name}"]', "has a zero byte"
+
+
+def check_host_document(model: object) -> Iterator[Complaint]:
+    """Complaints about a document of its own, with paths in it."""
+    from dozen.machinery.config.documents.runtime import EnvironmentConfig, EtcFileConfig
+    from dozen.machinery.config.documents.security import TrustedRootsConfig
+
+    if isinstance(model, EnvironmentConfig):
+        yield from _variables("variables", model.variables)
+    elif isinstance(model, EtcFileConfig):
+        if not model.name or model.name.startswith("/") or {".", "..", ""} & set(model.name.split("/")):
+            yield "name", f'expected a path below /etc like "iscsi/iscsid.conf", found "{model.name}"'
+        elif reason := host.reason_against(f"/etc/{model.name}"):
+            yield "name", f"/etc/{model.name} {reason}"
+    elif isinstance(model, TrustedRootsConfig):
+        yield from _authorities(model.certificates)
+
+
+def _authorities(text: str) -> Iterator[Complaint]:
+    from dozen.machinery.pki import PkiError, certificates
+
+    try:
+        certificates(text)
+    except PkiError as error:
+        yield "certificates", str(error)
