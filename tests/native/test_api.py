@@ -166,3 +166,18 @@ def test_the_graph_of_controllers_is_told(native: LiveNode) -> None:
     edges = {(edge.controller_name, edge.resource_type) for edge in reply.messages[0].edges}
     assert ("api-cert-sans", "CertSANs.secrets.talos.dev") in edges
     assert ("api-cert-sans", "MachineConfigs.config.talos.dev") in edges
+
+
+def test_a_node_without_disks_has_none_to_wipe(native: LiveNode) -> None:
+    """The disks of the computer that it runs on are not its own."""
+    assert list(native.call("/storage.StorageService/Disks").messages[0].disks) == []
+    for method, fields, code in (
+        ("/storage.StorageService/BlockDeviceWipe", {"devices": [{"device": "vda"}]}, Code.NOT_FOUND),
+        ("/machine.LVMService/PhysicalVolumeRemove", {"device": "vda"}, Code.NOT_FOUND),
+        ("Reset", {"reboot": True}, Code.FAILED_PRECONDITION),
+        ("Reset", {"mode": "USER_DISKS", "user_disks_to_wipe": ["/dev/vda"]}, Code.INVALID_ARGUMENT),
+    ):
+        with pytest.raises(RpcError) as caught:
+            native.call(method, **fields)
+        assert caught.value.code == code, method
+    assert native.version()

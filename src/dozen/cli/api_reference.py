@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dozen.machinery.roles import RULES, NotAuthorized, Role, authorize
 from dozen.node.api import THEMES, theme_paths
-from dozen.node.api.absent import explain
+from dozen.node.api.absent import explain, find_reason
 from dozen.node.api.state import SERVICE as STATE_SERVICE
 from dozen.node.api.state import WRITE_VERBS
 
@@ -74,7 +74,13 @@ SHOWN: dict[str, str] = {
         NetworkDeviceStats unit/node/api/test_stats.py::test_disks_and_interfaces
         PacketCapture native/test_api.py::test_frames_are_captured_through_a_filter
         Processes unit/node/api/test_stats.py::test_processes
+        ImageList unit/node/api/test_containers.py::test_older_clients_list_and_pull
+        ImagePull unit/node/api/test_containers.py::test_older_clients_list_and_pull
         Read native/test_api.py::test_reading_what_is_no_file_is_refused
+        Reset boot/test_reset.py::test_what_was_asked_for_is_forgotten_and_the_rest_kept
+        Restart boot/test_reset.py::test_a_container_is_restarted
+        Rollback unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
+        Upgrade unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
         Reboot boot/test_configuration.py::test_a_change_outlives_a_reboot
         ServiceList native/test_api.py::test_services_that_a_node_needs_run
         ServiceRestart unit/node/api/test_services.py::test_refusals_say_why
@@ -87,6 +93,19 @@ SHOWN: dict[str, str] = {
     """,
     "machine.StorageService": """
         Statfs unit/node/api/test_stats.py::test_statfs
+    """,
+    "machine.LifecycleService": """
+        Install unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
+        Upgrade unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
+    """,
+    "machine.LVMService": """
+        LogicalVolumeRemove boot/test_reset.py::test_volumes_of_lvm_are_removed_from_the_top_down
+        PhysicalVolumeRemove boot/test_reset.py::test_volumes_of_lvm_are_removed_from_the_top_down
+        VolumeGroupRemove boot/test_reset.py::test_volumes_of_lvm_are_removed_from_the_top_down
+    """,
+    "storage.StorageService": """
+        BlockDeviceWipe boot/test_reset.py::test_a_disk_is_wiped_unless_it_is_in_use
+        Disks boot/test_reset.py::test_older_clients_list_disks
     """,
     "machine.DebugService": """
         ContainerRun unit/node/api/test_containers.py::test_container_run
@@ -164,8 +183,8 @@ def _rows(service: str, methods: list[str], tests: dict[str, str]) -> Iterator[s
             does = "refused, PermissionDenied: write access is not allowed"
         elif ELSEWHERE.get(service, ("", ""))[1]:
             roles, does = ELSEWHERE[service]
-        elif not is_served(path):
-            does = f"refused: {explain(path)}"
+        elif find_reason(path):
+            does = f"refused{', once its arguments are right' if is_served(path) else ''}: {explain(path)}"
         test = tests.get(path, "" if is_served(path) else REFUSED_BY)
         yield f"| {method} | {roles} | {does} | " + (f"`{test}` |" if test else "**no test names it yet** |")
 

@@ -104,7 +104,12 @@ def read_xfs(head: bytes) -> Found | None:
 
 def has_xfs_remains(read: Read, size: int) -> bool:
     """Whether a later allocation group still begins with a superblock, as when the first sectors were overwritten."""
-    return any(b"XFSB" in read(offset, XFS_SEARCH) for offset in _xfs_second_groups(size))
+    return next(find_xfs_remains(read, size), None) is not None
+
+
+def find_xfs_remains(read: Read, size: int) -> Iterator[int]:
+    """Where such a superblock is, to `XFS_SEARCH` bytes."""
+    return (offset for offset in _xfs_second_groups(size) if b"XFSB" in read(offset, XFS_SEARCH))
 
 
 def _xfs_second_groups(size: int) -> Iterator[int]:

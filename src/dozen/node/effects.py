@@ -29,20 +29,33 @@ async def run(machine: Machine, effect: object) -> None:
         from dozen.linux import clock
 
         await asyncio.to_thread(clock.run, effect)  # type: ignore[arg-type]
-    elif theme == "block":
-        from dozen.linux import block
-
-        await block.run(effect, machine.run_program)  # type: ignore[arg-type]
+    elif theme in ("block", "wipe", "lvm", "mount"):
+        await _change_disks(machine, theme, effect)
     elif theme == "services":
         await machine.services.refresh(effect.id)  # type: ignore[attr-defined]
-    elif theme == "mount":
-        from dozen.linux import mounts
-
-        await mounts.run(effect, machine.run_program)  # type: ignore[arg-type]
     elif theme == "hostfiles":
         await _place_files(machine, effect)
     else:
         raise TypeError(f"no part of dozen.linux carries out {effect!r}")
+
+
+async def _change_disks(machine: Machine, theme: str, effect: object) -> None:
+    if theme == "block":
+        from dozen.linux import block
+
+        await block.run(effect, machine.run_program)  # type: ignore[arg-type]
+    elif theme == "mount":
+        from dozen.linux import mounts
+
+        await mounts.run(effect, machine.run_program)  # type: ignore[arg-type]
+    elif theme == "lvm":
+        from dozen.linux import lvm
+
+        await lvm.run(effect, machine.run_program)  # type: ignore[arg-type]
+    else:
+        from dozen.linux import wipe
+
+        await wipe.run(effect)  # type: ignore[arg-type]
 
 
 async def _place_files(machine: Machine, effect: object) -> None:

@@ -90,6 +90,18 @@ STOP_PHASES = (
 ENDINGS = {
     "reboot": Sequence("reboot", "rebooting", STOP_PHASES),
     "shutdown": Sequence("shutdown", "shutting down", STOP_PHASES),
+    "reset": Sequence(
+        "reset",
+        "resetting",
+        (
+            *STOP_PHASES[:2],
+            Phase("leave", (stopping.leave_cluster,)),
+            *STOP_PHASES[2:-1],
+            Phase("wipe", (stopping.wipe_disks,)),
+            STOP_PHASES[-1],
+            Phase("restart", (stopping.restart_after_reset,)),
+        ),
+    ),
 }
 
 

@@ -13,6 +13,9 @@ from dozen.node.logs import Logs
 from dozen.node.services.supervisor import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dozen.machinery.plan import Effect
     from dozen.node.api.ports import Etcd
 
 
@@ -138,11 +141,30 @@ class FakeMachine:
         self.log = logging.getLogger("dozen.testing")
         self.configuration = FakeConfigurations()
         self.endings: list[tuple[str, str, bool]] = []
+        self.wipes: list[tuple[Effect, ...]] = []
+        self.restarts: list[bool] = []
+        self.effects: list[Effect] = []
+        self.effect_error: Exception | None = None
 
     @property
     def maintenance(self) -> bool:
         return self.config is None
 
-    def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
+    async def run_effect(self, effect: Effect) -> None:
+        if self.effect_error is not None:
+            raise self.effect_error
+        self.effects.append(effect)
+
+    def request_ending(
+        self,
+        kind: str,
+        actor_id: str = "",
+        *,
+        force: bool = False,
+        wipes: Sequence[Effect] = (),
+        restart: bool = False,
+    ) -> bool:
         self.endings.append((kind, actor_id, force))
+        self.wipes.append(tuple(wipes))
+        self.restarts.append(restart)
         return len(self.endings) == 1

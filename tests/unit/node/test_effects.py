@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dozen.linux import block, clock, generated, hostfiles, kernel, mounts, network
+from dozen.linux import block, clock, generated, hostfiles, kernel, lvm, mounts, network, wipe
 from dozen.machinery import effects
 from dozen.machinery.plan import Effect
 from dozen.node.effects import run
@@ -20,9 +20,11 @@ RUNNERS = {
     "files": (generated, "run"),
     "hostfiles": (hostfiles, "run"),
     "kernel": (kernel, "run"),
+    "lvm": (lvm, "run"),
     "mount": (mounts, "run"),
     "network": (network, "run"),
     "time": (clock, "run"),
+    "wipe": (wipe, "run"),
     "services": (None, ""),
 }
 THEMES = [each.name for each in pkgutil.iter_modules(effects.__path__)]

@@ -124,6 +124,9 @@ def test_phases_can_be_told_apart(sequence: Sequence) -> None:
 
 
 def test_there_is_an_ending_for_whatever_may_be_asked_for() -> None:
-    assert set(ENDINGS) == {"reboot", "shutdown"}
-    for ending in ENDINGS.values():
-        assert ending.phases[-1].name == "sync"
+    assert set(ENDINGS) == {"reboot", "shutdown", "reset"}
+    names = {kind: [phase.name for phase in ending.phases] for kind, ending in ENDINGS.items()}
+    assert names["reboot"][-1] == names["shutdown"][-1] == "sync"
+    # Disks are wiped when nothing is mounted and nobody mounts anything, and what was wiped is written out.
+    assert names["reset"][-4:] == ["unmount", "wipe", "sync", "restart"]
+    assert [name for name in names["reset"] if name in names["reboot"]] == names["reboot"]

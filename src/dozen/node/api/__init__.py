@@ -33,6 +33,13 @@ THEMES: dict[str, dict[str, str]] = {
     "logs": {"machine.MachineService": "Logs LogsContainers Dmesg Events"},
     "configuration": {"machine.MachineService": "ApplyConfiguration GenerateClientConfiguration"},
     "lifecycle": {"machine.MachineService": "Reboot Shutdown MetaWrite MetaDelete"},
+    "reset": {"machine.MachineService": "Reset"},
+    "installing": {
+        "machine.LifecycleService": "Install Upgrade",
+        "machine.MachineService": "Upgrade Rollback",
+    },
+    "storage": {"storage.StorageService": "Disks BlockDeviceWipe"},
+    "lvm": {"machine.LVMService": "LogicalVolumeRemove VolumeGroupRemove PhysicalVolumeRemove"},
     "kubeconfig": {"machine.MachineService": "Kubeconfig"},
     "etcd": {
         "machine.MachineService": """
@@ -41,8 +48,11 @@ THEMES: dict[str, dict[str, str]] = {
             EtcdDowngradeCancel
         """
     },
-    "containers": {"machine.MachineService": "Containers Stats"},
-    "images": {"machine.ImageService": "List Pull Import Remove"},
+    "containers": {"machine.MachineService": "Containers Stats Restart"},
+    "images": {
+        "machine.ImageService": "List Pull Import Remove",
+        "machine.MachineService": "ImageList ImagePull",
+    },
     "debug": {"machine.DebugService": "ContainerRun"},
     "network": {"machine.MachineService": "Netstat PacketCapture"},
     "inspect": {"inspect.InspectService": "ControllerRuntimeDependencies"},

@@ -1,4 +1,4 @@
-"""Containers and Stats: what runs in a namespace of containerd, and what it uses."""
+"""Containers, Stats and Restart: what runs in a namespace of containerd, what it uses, and ending it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import enum, message
-from dozen.node.containers import SYSTEM_NAMESPACE, Containerd, containerd
+from dozen.node.containers import SYSTEM_NAMESPACE, Containerd, containerd, stop_task
 from dozen.rpc.router import Router
+from dozen.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
     from dozen.node.api.ports import Machine
@@ -18,6 +19,8 @@ SERVICE = "/machine.MachineService"
 _POD, _POD_NAMESPACE = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace"
 _POD_UID, _NAME = "io.kubernetes.pod.uid", "io.kubernetes.container.name"
 _NO_TASK = "STOPPED"
+# As long as Kubernetes gives a pod's containers by default, seconds.
+RESTART_GRACE = 30.0
 
 
 def register(router: Router, machine: Machine) -> None:
@@ -29,6 +32,11 @@ def register(router: Router, machine: Machine) -> None:
     async def stats(call: object, request: Any) -> Any:
         return await measure_containers(containerd(request.namespace or SYSTEM_NAMESPACE))
 
+    async def restart(call: object, request: Any) -> Any:
+        await restart_container(containerd(request.namespace or SYSTEM_NAMESPACE), request.id)
+        return message("machine.RestartResponse")(messages=[{}])
+
+    router.unary(f"{SERVICE}/Restart", "machine.RestartRequest", restart)
     router.unary(f"{SERVICE}/Containers", "machine.ContainersRequest", containers)
     router.unary(f"{SERVICE}/Stats", "machine.StatsRequest", stats)
 
@@ -54,6 +62,19 @@ async def list_containers(node: Containerd) -> Any:
         )
     described.sort(key=lambda fields: fields["id"])
     return message("machine.ContainersResponse")(messages=[{"containers": described}])
+
+
+async def restart_container(node: Containerd, id: str) -> None:
+    """End a container, by the id that `Containers` shows or its own: what it belongs to starts it again."""
+    if not id:
+        raise RpcError(Code.INVALID_ARGUMENT, "say which container to restart")
+    names = {name_container(each.id, each.labels)["id"]: each.id for each in await node.list_containers()}
+    internal = names.get(id, id if id in names.values() else "")
+    if not internal:
+        raise RpcError(Code.NOT_FOUND, f'there is no container "{id}" in namespace {node.namespace}')
+    if internal not in await node.list_tasks():
+        raise RpcError(Code.FAILED_PRECONDITION, f'nothing runs in the container "{id}"')
+    await stop_task(node, internal, RESTART_GRACE)
 
 
 async def measure_containers(node: Containerd) -> Any:

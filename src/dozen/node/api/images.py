@@ -1,4 +1,4 @@
-"""Images in containerd: List, Pull, Import and Remove."""
+"""Images in containerd: List, Pull, Import and Remove, and the older ImageList and ImagePull."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dozen.rpc.status import Code, RpcError
 if TYPE_CHECKING:
     from dozen.node.api.ports import Machine
 
-SERVICE = "/machine.ImageService"
+SERVICE, OLDER_SERVICE = "/machine.ImageService", "/machine.MachineService"
 
 
 def register(router: Router, machine: Machine) -> None:
@@ -24,6 +24,8 @@ def register(router: Router, machine: Machine) -> None:
     router.stream(f"{SERVICE}/Pull", "machine.ImageServicePullRequest", pull_image)
     router.bidi(f"{SERVICE}/Import", import_image)
     router.unary(f"{SERVICE}/Remove", "machine.ImageServiceRemoveRequest", remove_image)
+    router.stream(f"{OLDER_SERVICE}/ImageList", "machine.ImageListRequest", list_images_as_before)
+    router.unary(f"{OLDER_SERVICE}/ImagePull", "machine.ImagePullRequest", pull_image_as_before)
 
 
 def find_containerd(instance: Any) -> Containerd:
@@ -72,6 +74,25 @@ async def pull_image(call: object, request: Any) -> AsyncIterator[Any]:
         pull.cancel()
     digest = (await node.ask("images", "Get", name=name)).image.target.digest
     yield reply(name=name if "@" in name else f"{name}@{digest}")
+
+
+async def list_images_as_before(call: object, request: Any) -> AsyncIterator[Any]:
+    """What `list_images` says, to clients from before there was a service for it."""
+    reply = message("machine.ImageListResponse")
+    async for each in list_images(call, message("machine.ImageServiceListRequest")(containerd=_instance(request))):
+        yield reply(name=each.name, digest=each.digest, size=each.size, created_at=each.created_at)
+
+
+async def pull_image_as_before(call: object, request: Any) -> Any:
+    """A pull whose end is all that is told."""
+    wanted = {"containerd": _instance(request), "image_ref": request.reference}
+    async for _ in pull_image(call, message("machine.ImageServicePullRequest")(**wanted)):
+        pass
+    return message("machine.ImagePullResponse")(messages=[{}])
+
+
+def _instance(request: Any) -> dict[str, Any]:
+    return {"driver": "CONTAINERD", "namespace": request.namespace}
 
 
 async def import_image(call: ServerCall) -> None:

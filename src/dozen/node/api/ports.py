@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dozen.engine.runtime import Runtime
     from dozen.engine.store import Store
+    from dozen.machinery.plan import Effect
     from dozen.node.etcd.client import EtcdClient
 
 
@@ -186,6 +187,18 @@ class Machine(Protocol):
     @property
     def etcd(self) -> Etcd | None: ...
 
-    def request_ending(self, kind: str, actor_id: str = "", *, force: bool = False) -> bool:
-        """Begin a ``reboot`` or ``shutdown``; False when one has begun already."""
+    def request_ending(
+        self,
+        kind: str,
+        actor_id: str = "",
+        *,
+        force: bool = False,
+        wipes: Sequence[Effect] = (),
+        restart: bool = False,
+    ) -> bool:
+        """Begin a ``reboot``, ``shutdown`` or ``reset``; False when one has begun already."""
+        ...
+
+    async def run_effect(self, effect: Effect) -> None:
+        """Do something to the machine at once. Raises `dozen.machinery.plan.EffectError`."""
         ...

@@ -52,6 +52,16 @@ async def hand_over_leadership(machine: Machine) -> None:
         await machine.etcd.prepare_for_ending()
 
 
+async def leave_cluster(machine: Machine) -> None:
+    """Before a reset: out of etcd, so that its other members need not wait for one that will not come back."""
+    from dozen.machinery.resources import etcd
+
+    if machine.etcd is None or (await machine.ending()).force:
+        return
+    if machine.store.find(etcd.ETCD_MEMBER, etcd.LOCAL) is not None:
+        await machine.etcd.leave()
+
+
 async def stop_containers(machine: Machine) -> None:
     """Ask the main process of every container that is left to end, then make it."""
     if not machine.services.get("containerd").ready:
@@ -78,7 +88,8 @@ async def stop_all_services(machine: Machine) -> None:
 async def announce_restart(machine: Machine) -> None:
     """Tell how the machine ends, while somebody can hear it: apid goes with the next phase."""
     ending = await machine.ending()
-    command = linux.RB_AUTOBOOT if ending.kind == "reboot" else linux.RB_POWER_OFF
+    again = ending.kind == "reboot" or ending.restart
+    command = linux.RB_AUTOBOOT if again else linux.RB_POWER_OFF
     machine.events.publish("RestartEvent", {"cmd": command}, ending.actor_id)
 
 
@@ -146,3 +157,21 @@ async def sync_disks(machine: Machine) -> None:
         await asyncio.wait_for(asyncio.to_thread(os.sync), SYNC_BOUND)
     except TimeoutError:
         machine.log.error("sync did not end within %g s; going down all the same", SYNC_BOUND)
+
+
+async def wipe_disks(machine: Machine) -> None:
+    """Do what a reset is for; what cannot be wiped is told, and the rest is wiped all the same."""
+    from dozen.machinery.plan import EffectError
+
+    for effect in (await machine.ending()).wipes:
+        machine.log.warning("reset: %s", effect)
+        try:
+            await machine.run_effect(effect)
+        except EffectError as error:
+            machine.report_problem("reset", str(error))
+
+
+async def restart_after_reset(machine: Machine) -> None:
+    """Boot again if that was asked for. What else would be done after the sequence's end is to power off."""
+    if (await machine.ending()).restart and machine.mode != "container":
+        linux.reboot(linux.RB_AUTOBOOT)

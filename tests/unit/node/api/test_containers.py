@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dozen.machinery.messages import message
-from dozen.node import containers, debugrun, images
+from dozen.node import containers, debugrun, images, pulling
 from dozen.node.api import build_router
 from dozen.node.api.containers import find_network_namespace, name_container, read_metric
 from dozen.node.containers import Containerd, method_path
@@ -98,6 +98,24 @@ def test_stats(ask: Ask, fake: FakeContainerd) -> None:
     ]
 
 
+@pytest.mark.parametrize("id", ["default/web:nginx", "z"])
+def test_restart(ask: Ask, fake: FakeContainerd, id: str) -> None:
+    labels = {**POD, "io.kubernetes.container.name": "nginx"}
+    fake.answer(method_path("containers", "List"), {"containers": [{"id": "z", "labels": labels}, {"id": "idle"}]})
+    fake.answer(method_path("tasks", "List"), {"tasks": [{"id": "z", "pid": 42, "status": 2}]})
+    assert len(ask("machine.MachineService/Restart", namespace="k8s.io", id=id)[0].messages) == 1
+    (kill,) = fake.requests(method_path("tasks", "Kill"))
+    assert (kill.container_id, kill.signal) == ("z", 15)
+    with pytest.raises(RpcError, match="no container") as caught:
+        ask("machine.MachineService/Restart", namespace="k8s.io", id="other")
+    assert caught.value.code is Code.NOT_FOUND
+    with pytest.raises(RpcError, match="nothing runs") as caught:
+        ask("machine.MachineService/Restart", namespace="k8s.io", id="idle")
+    assert caught.value.code is Code.FAILED_PRECONDITION
+    with pytest.raises(RpcError, match="say which container"):
+        ask("machine.MachineService/Restart")
+
+
 def test_metrics_of_another_kind_count_for_nothing() -> None:
     assert read_metric("io.containerd.cgroups.v1.Metrics", b"\xff") == (0, 0)
 
@@ -119,6 +137,25 @@ def test_images(ask: Ask, fake: FakeContainerd) -> None:
     assert (first.name, second.name, second.digest, second.size) == ("a", "b", "sha256:a", 9)
     assert (second.created_at.seconds, dict(second.labels)) == (5, {"k": "v"})
     assert fake.metadata[0]["containerd-namespace"] == "k8s.io"
+
+
+def test_older_clients_list_and_pull(ask: Ask, fake: FakeContainerd, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.answer(method_path("images", "List"), {"images": [{"name": "a", "target": {"digest": "sha256:a", "size": 9}}]})
+    (image,) = ask("machine.MachineService/ImageList", namespace="NS_CRI")
+    assert (image.name, image.digest, image.size) == ("a", "sha256:a", 9)
+    assert fake.metadata[0]["containerd-namespace"] == "k8s.io"
+    pulled: list[tuple[str, str]] = []
+
+    async def pull_image(node: Containerd, name: str, report: Any) -> str:
+        pulled.append((node.namespace, name))
+        return name
+
+    monkeypatch.setattr(pulling, "pull_image", pull_image)
+    fake.answer(method_path("images", "Get"), {"image": {"name": "b:1", "target": {"digest": "sha256:b"}}})
+    (reply,) = ask("machine.MachineService/ImagePull", namespace="NS_SYSTEM", reference="b:1")
+    assert (len(reply.messages), pulled) == (1, [("system", "b:1")])
+    with pytest.raises(RpcError, match="which image"):
+        ask("machine.MachineService/ImagePull", namespace="NS_SYSTEM")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,11 @@ from typing import Any, cast
 
 import pytest
 
+from dozen.engine.store import Store
 from dozen.linux import sys as linux
+from dozen.machinery.effects.wipe import WipeDevice
+from dozen.machinery.plan import Temporary
+from dozen.machinery.resources import etcd
 from dozen.node.events import Event, Events
 from dozen.node.machine import Ending
 from dozen.node.tasks import stopping
@@ -88,16 +92,82 @@ def test_controllers_end_before_what_they_watch_over() -> None:
     asyncio.run(check())
 
 
-@pytest.mark.parametrize(("kind", "command"), [("reboot", 0x01234567), ("shutdown", 0x4321FEDC)])
-def test_how_a_machine_ends_is_told_to_who_asked(kind: str, command: int) -> None:
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        (Ending("reboot", "actor"), 0x01234567),
+        (Ending("shutdown", "actor"), 0x4321FEDC),
+        (Ending("reset", "actor", restart=True), 0x01234567),
+        (Ending("reset", "actor"), 0x4321FEDC),
+    ],
+)
+def test_how_a_machine_ends_is_told_to_who_asked(asked: Ending, command: int) -> None:
     async def run() -> list[Event]:
         events = Events()
 
         async def ending() -> Ending:
-            return Ending(kind, "actor")
+            return asked
 
         await stopping.announce_restart(cast("Any", SimpleNamespace(events=events, ending=ending)))
         return events.history()
 
     (event,) = asyncio.run(run())
     assert (event.name, event.fields, event.actor_id) == ("RestartEvent", {"cmd": command}, "actor")
+
+
+# -- Resets.
+
+
+class Resetting:
+    """A machine that is being reset, and remembers what is done to it."""
+
+    def __init__(self, ending: Ending, mode: str = "metal") -> None:
+        self.mode, self.log = mode, logging.getLogger("test")
+        self.store, self.left, self.wiped = Store(), 0, list[str]()
+        self.problems: list[tuple[str, str]] = []
+        self._ending = ending
+        self.etcd = self
+
+    async def ending(self) -> Ending:
+        return self._ending
+
+    async def leave(self) -> None:
+        self.left += 1
+
+    async def run_effect(self, effect: WipeDevice) -> None:
+        if effect.device == "/dev/broken":
+            raise Temporary("cannot wipe /dev/broken: Input/output error")
+        self.wiped.append(effect.device)
+
+    def report_problem(self, id: str, text: str) -> None:
+        self.problems.append((id, text))
+
+
+@pytest.mark.parametrize(("force", "member", "left"), [(False, True, 1), (True, True, 0), (False, False, 0)])
+def test_only_a_graceful_reset_leaves_etcd(force: bool, member: bool, left: int) -> None:
+    machine: Any = Resetting(Ending("reset", force=force))
+    if member:
+        machine.store.put(etcd.ETCD_MEMBER, etcd.LOCAL, etcd.EtcdMemberSpec(member_id="1"), owner="test")
+    asyncio.run(stopping.leave_cluster(machine))
+    assert machine.left == left
+
+
+def test_one_disk_that_cannot_be_wiped_keeps_no_other() -> None:
+    wipes = (WipeDevice("/dev/vdb2"), WipeDevice("/dev/broken"), WipeDevice("/dev/vdb3"))
+    machine: Any = Resetting(Ending("reset", wipes=wipes))
+    asyncio.run(stopping.wipe_disks(machine))
+    assert machine.wiped == ["/dev/vdb2", "/dev/vdb3"]
+    assert machine.problems == [("reset", "cannot wipe /dev/broken: Input/output error")]
+
+
+@pytest.mark.parametrize(
+    ("restart", "mode", "again"), [(True, "metal", True), (False, "metal", False), (True, "container", False)]
+)
+def test_a_machine_that_was_reset_boots_again_if_asked(
+    monkeypatch: pytest.MonkeyPatch, restart: bool, mode: str, again: bool
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(linux, "reboot", asked.append)
+    machine: Any = Resetting(Ending("reset", restart=restart), mode)
+    asyncio.run(stopping.restart_after_reset(machine))
+    assert asked == ([linux.RB_AUTOBOOT] if again else [])
