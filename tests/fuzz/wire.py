@@ -9,7 +9,7 @@ import msgspec
 
 from dozen.engine.errors import BookmarkExpired
 from dozen.engine.watch import read_bookmark
-from dozen.machinery import csr, der, pki, x509
+from dozen.machinery import csr, der, dns, pki, x509
 from dozen.machinery.jsonpath import JsonPathError, Template
 from dozen.machinery.messages import message
 from dozen.machinery.resource import Metadata, Phase, Resource
@@ -38,6 +38,17 @@ REQUEST = encode_fields(
 )  # fmt: skip
 RESPONSE = encode_fields(((b":status", b"200"), (b"content-type", b"application/grpc")))
 TRAILERS = encode_fields(((b"grpc-status", b"0"), (b"grpc-message", b"a %C3%A4")))
+
+
+DNS_QUESTION = dns.make_query(1, "www.example.org", dns.A)
+
+
+def dns_answer(data: bytes) -> object:
+    """As a forwarder does with it: what it says, grown older, and cut short for who cannot take it."""
+    found = dns.read_answer(data)
+    older = dns.aged(data, found.places, 10)
+    dns.answers_to(data, dns.read_query(DNS_QUESTION))
+    return dns.read_answer(older)
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
@@ -243,5 +254,12 @@ TARGETS = (
     Target("x509", x509.read, (der.DerError,), [identity.CERTIFICATE]),
     Target("csr", csr.read_request, (der.DerError,), [identity.request()]),
     Target("private-key", x509.read_private_key, (der.DerError,), [identity.KEY]),
+    Target("dns-question", dns.read_query, (dns.DnsError,), [DNS_QUESTION]),
+    Target(
+        "dns-answer",
+        dns_answer,
+        (dns.DnsError,),
+        [dns.answer_addresses(DNS_QUESTION, dns.read_query(DNS_QUESTION), ("10.0.0.1",), 9)],
+    ),
     Target("pem", pem, (), [identity.CERTIFICATE_PEM.encode(), identity.KEY_PEM.encode()]),
 )

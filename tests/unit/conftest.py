@@ -32,6 +32,7 @@ SOCKETS = (
     "node/test_apid*",
     "provider/test_qemu.py",
     "provider/test_balancer.py",
+    "node/hostdns/*",
     "node/kubernetes/*",
     "node/trust/*",
     "linux/test_files.py",

@@ -75,11 +75,6 @@ ABSENT: dict[str, str] = {
     "the interfaces of the configuration are in NetworkSettings.config.dozen, all in one": """
         DeviceConfigSpecs.net.talos.dev network sensitive deviceconfigspec dcs
     """,
-    "the node runs no DNS server of its own": """
-        DNSResolveCaches.net.talos.dev network - dnsresolvecach dnsrc dnsrcs
-        DNSUpstreams.net.talos.dev network - dnsupstream dnsu dnsus
-        HostDNSConfigs.net.talos.dev network - hostdnsconfig hdnsc hdnscs
-    """,
     "components reach the API by the cluster's endpoint, or by this node's own server": """
         KubePrismConfigs.kubernetes.talos.dev k8s - kubeprismconfig kpc kpcs
         KubePrismEndpoints.kubernetes.talos.dev k8s - kubeprismendpoint kpe kpes

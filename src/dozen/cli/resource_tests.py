@@ -28,6 +28,10 @@ SHOWN: dict[str, str] = {
         test_a_second_and_third_member_join_as_learners_and_get_their_vote
             EtcdMembers.etcd.talos.dev EtcdLaunches.etcd.dozen
     """,
+    "native/test_host_network.py": """
+        test_the_node_answers_questions_for_names
+            HostDNSConfigs.net.talos.dev DNSResolveCaches.net.talos.dev DNSUpstreams.net.talos.dev
+    """,
     "native/test_host.py": """
         test_services_get_the_variables
             Environments.runtime.talos.dev

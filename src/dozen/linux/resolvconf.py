@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 RESOLV_CONF = "/system/etc/resolv.conf"
+# For pods, which cannot ask on the node's loopback; given to the kubelet where the node has a DNS server of its own.
+POD_RESOLV_CONF = "/system/etc/resolv-pods.conf"
 HOSTS = "/system/etc/hosts"
 
 MAX_SERVERS = 3  # MAXNS of the C library; it ignores more

@@ -89,6 +89,7 @@ class Descriptions:
             known = {
                 "addr": ".t.Ip",
                 "prefix": ".t.Prefix",
+                "addrport": ".t.Prefix",  # an address and a number there, too
                 "duration": ".google.protobuf.Duration",
                 "json": ".google.protobuf.Struct",
             }
@@ -135,6 +136,12 @@ def prefixes(draw: st.DrawFn) -> str:
     return f"{address}/{draw(st.integers(0, 128 if ':' in address else 32))}"
 
 
+@st.composite
+def places(draw: st.DrawFn) -> str:
+    address = draw(addresses)
+    return f"{f'[{address}]' if ':' in address else address}:{draw(st.integers(1, 65535))}"
+
+
 SIMPLE: dict[str, st.SearchStrategy[object]] = {
     "string": texts,
     "text": texts,
@@ -147,6 +154,7 @@ SIMPLE: dict[str, st.SearchStrategy[object]] = {
     "bytes": st.binary(max_size=8),
     "addr": addresses,
     "prefix": prefixes(),
+    "addrport": places(),
     "hwaddr": st.binary(min_size=6, max_size=6).map(lambda data: data.hex(":")),
     "duration": st.integers(-(10**18), 10**18),
     "{string}": st.dictionaries(texts, texts, max_size=3),
@@ -209,6 +217,9 @@ def plain(cls: type[msgspec.Struct], value: object, type_: str) -> object:  # no
         case "prefix":
             address = ipaddress.ip_interface(value)  # type: ignore[arg-type]
             return address.packed, address.network.prefixlen
+        case "addrport":
+            host, _, port = value.rpartition(":")  # type: ignore[attr-defined]
+            return ipaddress.ip_address(host.strip("[]")).packed, int(port)
         case "hwaddr":
             return bytes.fromhex(value.replace(":", ""))  # type: ignore[attr-defined]
         case "enum":
@@ -233,7 +244,7 @@ def decoded(cls: type[msgspec.Struct], message: Message, type_: str = "") -> obj
         def one(value: object, inner: str = inner) -> object:
             if inner == "addr":
                 return value.ip  # type: ignore[attr-defined]
-            if inner == "prefix":
+            if inner in ("prefix", "addrport"):
                 return value.ip, value.prefix_length  # type: ignore[attr-defined]
             if inner == "duration":
                 return value.seconds * 10**9 + value.nanos  # type: ignore[attr-defined]
@@ -245,7 +256,7 @@ def decoded(cls: type[msgspec.Struct], message: Message, type_: str = "") -> obj
             out[row.attribute] = {key: one(value[key]) for key in value}
         elif repeated:
             out[row.attribute] = [one(each) for each in value]
-        elif isinstance(value, Message) and inner not in ("addr", "prefix", "duration", "json"):
+        elif isinstance(value, Message) and inner not in ("addr", "prefix", "addrport", "duration", "json"):
             out[row.attribute] = one(value) if message.HasField(row.attribute) else None
         else:
             out[row.attribute] = one(value)

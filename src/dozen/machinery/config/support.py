@@ -81,7 +81,7 @@ SUPPORT: dict[str, Support] = {
     "machine.features.diskQuotaSupport": _ALWAYS,
     "machine.features.kubernetesTalosAPIAccess": _ignored("pods get no access to this API"),
     "machine.features.kubePrism": _ignored("components reach the API by the cluster's endpoint"),
-    "machine.features.hostDNS": _ignored("the node runs no DNS server of its own"),
+    "machine.features.hostDNS": Support(State.USED, "on 127.0.0.53, and for pods on 169.254.116.108"),
     "machine.features.imageCache": _idle("an image cache is used when there is one"),
     "machine.features.nodeAddressSortAlgorithm": _ignored("addresses are sorted in one way"),
     "machine.kubelet.disableManifestsDirectory": Support(
@@ -163,7 +163,6 @@ SUPPORT: dict[str, Support] = {
     "ResolverConfig:": _USED,
     "ResolverConfig:nameservers.protocol": _ignored("names are asked for by plain DNS"),
     "ResolverConfig:nameservers.tlsServerName": _ignored("names are asked for by plain DNS"),
-    "ResolverConfig:hostDNS": _ignored("the node runs no DNS server of its own"),
     "RoutingRuleConfig:": _ignored("no rules are made"),
     "SecurityProfileConfig:": _ignored("there is one profile"),
     "SideroLinkConfig:": _ignored("nodes are reached by their API only"),

@@ -26,6 +26,7 @@ class KubeletInput(NamedTuple):
     seccomp_default: bool = True
     manifests_directory: bool = True
     cloud_external: bool = False
+    host_dns: bool = False
     taints: Mapping[str, str] = {}
     extra_config: Mapping[str, object] = {}
     extra_args: Mapping[str, Sequence[str]] = {}
@@ -54,7 +55,7 @@ def configuration(given: KubeletInput) -> Object:
         "protectKernelDefaults": True,
         "readOnlyPort": 0,
         "registerNode": not given.skip_registration,
-        "resolvConf": paths.RESOLV_CONF,
+        "resolvConf": paths.POD_RESOLV_CONF if given.host_dns else paths.RESOLV_CONF,
         "rotateCertificates": True,
         "seccompDefault": given.seccomp_default,
         "serverTLSBootstrap": True,

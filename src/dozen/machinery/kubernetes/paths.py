@@ -11,6 +11,7 @@ MANIFESTS = "/etc/kubernetes/manifests"
 KUBELET_CONFIG = "/etc/kubernetes/kubelet.yaml"
 KUBELET_CA = "/etc/kubernetes/pki/ca.crt"
 RESOLV_CONF = "/system/etc/resolv.conf"
+POD_RESOLV_CONF = "/system/etc/resolv-pods.conf"
 # A worker asks for its first certificate with a token, and its kubelet keeps what it got. A control plane's kubelet
 # gets a certificate from the node itself at every boot.
 BOOTSTRAP_KUBECONFIG = "/etc/kubernetes/bootstrap-kubeconfig"

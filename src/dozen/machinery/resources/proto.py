@@ -152,6 +152,14 @@ def _address(text: str) -> bytes:
     return _entry(1, data) if data else b""
 
 
+def _address_and_port(text: str) -> bytes:
+    address, _, port = text.rpartition(":")
+    data = _packed(address.strip("[]"))
+    if not data or not port.isdigit():
+        return b""
+    return _entry(1, data) + (varint(2 << 3 | VARINT) + varint(int(port)) if int(port) else b"")
+
+
 def _prefix(text: str) -> bytes:
     address, _, length = text.partition("/")
     data = _packed(address)
@@ -210,6 +218,7 @@ _LENGTHS: dict[str, Encoder] = {
     "text": lambda text: text.encode("utf-8", "replace"),
     "bytes": bytes,
     "addr": _address,
+    "addrport": _address_and_port,
     "prefix": _prefix,
     "hwaddr": _hardware,
     "duration": _duration,

@@ -1,4 +1,4 @@
-"""Routing rules as the kernel has them, hosts that need no name server, subnets to sort addresses by."""
+"""Routing rules as the kernel has them, hosts that need no name server, the node's own, subnets of addresses."""
 
 from __future__ import annotations
 
@@ -71,4 +71,66 @@ NODE_ADDRESS_FILTER = Kind(
     "NodeAddressFilter",
     aliases=("nodeaddressfilter", "naf", "nafs"),
     columns=(("Include Subnets", "{.includeSubnets}"), ("Exclude Subnets", "{.excludeSubnets}")),
+)
+
+
+class HostDNSConfigSpec(Spec):
+    """Whether and where the node answers questions for names itself; id ``config``."""
+
+    enabled: bool = False
+    listen_addresses: tuple[str, ...] = ()
+    service_host_dns_address: str = ""
+    resolve_member_names: bool = False
+    service_host_dns_address_v6: str = ""
+
+    WIRE = """
+        1 enabled bool, 2 listenAddresses [addrport] omit, 3 serviceHostDNSAddress addr omit,
+        4 resolveMemberNames bool omit, 5 serviceHostDNSAddressV6 addr omit
+    """
+
+
+HOST_DNS_CONFIG = Kind(
+    "HostDNSConfigs.net.talos.dev",
+    "network",
+    HostDNSConfigSpec,
+    "HostDNSConfig",
+    aliases=("hostdnsconfig", "hdnsc", "hdnscs"),
+    columns=(("Enabled", "{.enabled}"),),
+)
+
+
+class DNSResolveCacheSpec(Spec):
+    """A place where the node answers: ``running``. The id is ``udp-`` or ``tcp-``, address and port."""
+
+    status: str = ""
+
+    WIRE = "1 status string"
+
+
+DNS_RESOLVE_CACHE = Kind(
+    "DNSResolveCaches.net.talos.dev",
+    "network",
+    DNSResolveCacheSpec,
+    "DNSResolveCach",
+    aliases=("dnsresolvecach", "dnsrc", "dnsrcs"),
+    columns=(("Status", "{.status}"),),
+)
+
+
+class DNSUpstreamSpec(Spec):
+    """A name server that the node asks, and whether it answers; the id is its address."""
+
+    healthy: bool = False
+    addr: str = ""
+
+    WIRE = "1 healthy bool, 2 addr string"
+
+
+DNS_UPSTREAM = Kind(
+    "DNSUpstreams.net.talos.dev",
+    "network",
+    DNSUpstreamSpec,
+    "DNSUpstream",
+    aliases=("dnsupstream", "dnsu", "dnsus"),
+    columns=(("Healthy", "{.healthy}"), ("Address", "{.addr}")),
 )

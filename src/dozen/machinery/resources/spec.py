@@ -18,6 +18,7 @@ int32 int64 uint32 uint64 int                   the same
 bytes                     bytes                 bytes (YAML: base64)
 text                      str                   bytes
 addr                      str ``10.0.0.1``      message of the 4 or 16 bytes
+addrport                  str ``10.0.0.1:53``   message of the bytes and the port
 prefix                    str ``10.0.0.0/8``    message of the bytes and the length
 hwaddr                    str ``02:..:01``      bytes
 duration                  int, nanoseconds      google.protobuf.Duration (YAML: ``1h0m0s``)

@@ -195,3 +195,8 @@ def test_only_a_worker_asks_for_its_first_certificate(control_plane: bool, asks:
     assert "--config=/etc/kubernetes/kubelet.yaml" in found
     assert "--v=4" in found
     assert "--node-ip=10.0.0.1" in found
+
+
+def test_pods_get_the_name_servers_that_they_can_reach() -> None:
+    assert kubelet.configuration(KUBELET)["resolvConf"] == paths.RESOLV_CONF
+    assert kubelet.configuration(KUBELET._replace(host_dns=True))["resolvConf"] == paths.POD_RESOLV_CONF

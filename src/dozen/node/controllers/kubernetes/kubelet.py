@@ -61,8 +61,8 @@ def _settings(given: Config) -> controlplane.KubeletConfigSpec:
 
 def _program(given: Config, nodename: str, addresses: tuple[str, ...]) -> kubernetes.KubeletSpec:
     """What is run, for this node."""
+    from dozen.machinery.config import host, kubernetes_node
     from dozen.machinery.config import kubernetes as said
-    from dozen.machinery.config import kubernetes_node
 
     node, told = kubernetes_node.node(given), kubernetes_node.kubelet(given)
     asked = kubelet.KubeletInput(
@@ -76,6 +76,7 @@ def _program(given: Config, nodename: str, addresses: tuple[str, ...]) -> kubern
         # On a control plane the folder is how its own pods come to run.
         manifests_directory=told.manifests_directory or given.machine_type == "controlplane",
         cloud_external=said.external_cloud_provider(given),
+        host_dns=host.host_dns(given).enabled,
         taints=node.taints,
         extra_config=told.extra_config,
         extra_args=told.extra_args,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dozen.linux.resolvconf import HOSTS, RESOLV_CONF, render_hosts, render_resolv_conf
+from dozen.linux.resolvconf import HOSTS, POD_RESOLV_CONF, RESOLV_CONF, render_hosts, render_resolv_conf
 from dozen.machinery.addresses import address_of
 from dozen.machinery.effects.files import WriteFile
 from dozen.machinery.effects.network import SetHostname
@@ -26,12 +26,15 @@ from dozen.machinery.resources.network import (
     ResolverStatusSpec,
 )
 from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease
-from dozen.machinery.resources.routing import STATIC_HOST, StaticHostSpec
+from dozen.machinery.resources.routing import DNS_RESOLVE_CACHE, HOST_DNS_CONFIG, STATIC_HOST, StaticHostSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 
 HOSTNAME, RESOLVERS = "hostname", "resolvers"
 DEFAULT_SERVERS = ("1.1.1.1", "8.8.8.8")
-FILES = {"hosts": HOSTS, "resolv.conf": RESOLV_CONF}
+NAMES = ("hosts", "resolv.conf")  # without which nobody finds anybody
+FILES = {"hosts": HOSTS, "resolv.conf": RESOLV_CONF, "resolv-pods.conf": POD_RESOLV_CONF}
+# Where the node's own DNS server listens (`dozen.node.hostdns`): for its own programs, and for pods.
+LOCAL_DNS, POD_DNS = "127.0.0.53", "169.254.116.108"
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -118,17 +121,28 @@ class ResolverController:
 
 
 class NameFilesController:
-    """ResolverStatus, HostnameStatus, NodeAddress, NetworkSettings → the text of resolv.conf and hosts."""
+    """ResolverStatus, HostnameStatus, NodeAddress, NetworkSettings → the text of resolv.conf and hosts.
+
+    Where the node's own DNS server listens, it is the name server; as long as it does not, those that it would ask are.
+    """
 
     name = "network-name-files"
-    inputs = (Input(RESOLVER_STATUS), Input(HOSTNAME_STATUS), Input(NODE_ADDRESS, "default"), Input(NETWORK_SETTINGS))
+    inputs = (
+        *(Input(RESOLVER_STATUS), Input(HOSTNAME_STATUS), Input(NODE_ADDRESS, "default"), Input(NETWORK_SETTINGS)),
+        *(Input(DNS_RESOLVE_CACHE), Input(HOST_DNS_CONFIG)),
+    )
     outputs = (Shared(ETC_FILE_SPEC),)
 
     def plan(self, view: View) -> Iterable[Step]:
         resolvers = view.get(RESOLVER_STATUS, RESOLVERS)
         if resolvers is not None:
-            text = render_resolv_conf(resolvers.spec.dns_servers, resolvers.spec.search_domains)
-            yield Put(ETC_FILE_SPEC, "resolv.conf", EtcFileSpec(contents=text, mode=0o644))
+            asked = view.get(HOST_DNS_CONFIG, "config")
+            pods = (("resolv-pods.conf", POD_DNS),) if asked is not None and asked.spec.enabled else ()
+            for file, own in (("resolv.conf", LOCAL_DNS), *pods):
+                listening = view.get(DNS_RESOLVE_CACHE, f"udp-{own}:53") is not None
+                servers = (own,) if listening else resolvers.spec.dns_servers
+                text = render_resolv_conf(servers, resolvers.spec.search_domains)
+                yield Put(ETC_FILE_SPEC, file, EtcFileSpec(contents=text, mode=0o644))
         name = view.get(HOSTNAME_STATUS, HOSTNAME)
         settings = view.get(NETWORK_SETTINGS, NETWORK)
         if name is None or settings is None:

@@ -22,7 +22,7 @@ from dozen.machinery.resources.network import (
 )
 from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.node.controllers.network.matching import LOOPBACK, is_physical, is_up
-from dozen.node.controllers.network.names import FILES, HOSTNAME
+from dozen.node.controllers.network.names import HOSTNAME, NAMES
 
 # an address with one of these is not to be told to others: it is short-lived, going away, or perhaps somebody else's
 UNFIT = frozenset(("temporary", "deprecated", "tentative", "dadfailed"))
@@ -113,7 +113,7 @@ class NetworkStatusController:
                 address_ready=not self._managed or bool(current and current.spec.addresses),
                 connectivity_ready=not self._managed or connected,
                 hostname_ready=view.get(HOSTNAME_STATUS, HOSTNAME) is not None,
-                etc_files_ready=all(_is_written(view, id) for id in FILES),
+                etc_files_ready=all(_is_written(view, id) for id in NAMES),
             ),
         )
 

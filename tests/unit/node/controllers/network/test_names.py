@@ -24,6 +24,12 @@ from dozen.machinery.resources.network import (
     ResolverStatusSpec,
 )
 from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease
+from dozen.machinery.resources.routing import (
+    DNS_RESOLVE_CACHE,
+    HOST_DNS_CONFIG,
+    DNSResolveCacheSpec,
+    HostDNSConfigSpec,
+)
 from dozen.machinery.resources.settings import (
     NETWORK,
     NETWORK_SETTINGS,
@@ -228,3 +234,18 @@ def test_time_servers(
 )
 def test_nothing_is_done_before_anything_is_known(controller: HostnameController) -> None:
     assert list(controller.plan(PlainView())) == []
+
+
+def test_the_node_s_own_dns_server_is_the_name_server_where_it_listens() -> None:
+    view = settings()
+    view.add(RESOLVER_STATUS, names.RESOLVERS, ResolverStatusSpec(dns_servers=("10.0.2.3",)))
+    view.add(HOST_DNS_CONFIG, "config", HostDNSConfigSpec(enabled=True))
+    texts = lambda: {  # noqa: E731
+        step.id: step.spec.contents  # type: ignore[union-attr]
+        for step in NameFilesController().plan(view)
+    }
+    assert texts() == {"resolv.conf": "nameserver 10.0.2.3\n", "resolv-pods.conf": "nameserver 10.0.2.3\n"}
+    view.add(DNS_RESOLVE_CACHE, f"udp-{names.LOCAL_DNS}:53", DNSResolveCacheSpec(status="running"))
+    assert texts() == {"resolv.conf": "nameserver 127.0.0.53\n", "resolv-pods.conf": "nameserver 10.0.2.3\n"}
+    view.add(DNS_RESOLVE_CACHE, f"udp-{names.POD_DNS}:53", DNSResolveCacheSpec(status="running"))
+    assert texts()["resolv-pods.conf"] == "nameserver 169.254.116.108\n"
