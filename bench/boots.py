@@ -167,7 +167,7 @@ async def boot_debian(provider: Qemu, kernel: Path, initramfs: Path, disk: Path,
 
 DOZEN_MARKS: Marks = {
     "kernel": re.compile(r"Linux version"),
-    "system": re.compile(r"Run /init as init process"),
+    "system": re.compile(r"\[dozen\] stage 1: "),
     # From here on somebody listens soon. Questions asked before would hang in the emulator and come in all at once.
     "python": re.compile(r"phase=api start"),
 }

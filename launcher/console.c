@@ -26,6 +26,13 @@ static void write_to(const char *path, const char *text, size_t length)
 	close(fd);
 }
 
+void console_note(const char *text)
+{
+	char line[256];
+	int length = snprintf(line, sizeof line, "<5>[dozen] %s: %s", program, text); /* 5 is "notice" */
+	write_to("/dev/kmsg", line, length < (int)sizeof line ? (size_t)length : sizeof line - 1);
+}
+
 void console_report(const char *format, ...)
 {
 	char text[1024];

@@ -1,4 +1,4 @@
-/* How C code says what went wrong: to stderr, and as PID 1 also to the kernel log, where an operator will look. */
+/* How C code says what goes on, to the kernel log, and what went wrong: to stderr too, and as PID 1 to both. */
 #ifndef DOZEN_CONSOLE_H
 #define DOZEN_CONSOLE_H
 
@@ -7,6 +7,9 @@
 
 /* Name that starts every message; "init" until it is set. The string is kept, not copied. */
 void console_set_name(const char *name);
+
+/* One sentence for the kernel's log, and so for the console: something goes as it should. */
+void console_note(const char *text);
 
 /* One line, without a newline at its end. */
 void console_report(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -157,7 +157,8 @@ static void load_modules(void)
 	load_beside(waiting, count, 0);
 }
 
-/* These are large, and take a processor for a second under emulation: only one that has nothing better to do. */
+/* These are large and take a processor for more than a second under emulation. PID 1 goes first, but not for long: its
+ * configuration may lie on a file system that waits for them. */
 static void load_modules_of_root(void)
 {
 	size_t count = 0;
@@ -165,7 +166,7 @@ static void load_modules_of_root(void)
 	for (size_t i = 0; i < in_root_count; i++)
 		count += open_module(root, in_root[i] + strspn(in_root[i], "/"), &waiting[count]);
 	close(root);
-	load_beside(waiting, count, 19);
+	load_beside(waiting, count, 5);
 }
 
 /* ---- The root image ---- */
@@ -259,6 +260,7 @@ int main(int argc, char **argv)
 	console_fill_stdio();
 	mount_or_fail("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_or_fail("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+	console_note("looking for the root image");
 	load_modules();
 	mount_root();
 	load_modules_of_root();

@@ -27,7 +27,8 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 MAGIC = b"DOZNMETA"
 VERSION = 1
@@ -45,7 +46,7 @@ class ValuesTooLarge(OSError):
     """The values do not fit into the partition."""
 
 
-class Slot(NamedTuple):
+class Slot(msgspec.Struct, frozen=True):
     """A set of values that was read whole."""
 
     sequence: int

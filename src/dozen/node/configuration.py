@@ -15,7 +15,9 @@ import asyncio
 import logging
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from dozen.machinery.resources import block
 from dozen.machinery.resources import config as kinds
@@ -51,7 +53,7 @@ class NotSupported(Refusal):
     """There is no such way of applying."""
 
 
-class Applied(NamedTuple):
+class Applied(msgspec.Struct, frozen=True):
     """What came of it: the mode that was really used, a sentence or the differences, and what is to be known."""
 
     mode: str

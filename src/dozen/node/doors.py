@@ -7,9 +7,11 @@ reads it again when it changes. It serves until it is told to stop, and then let
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -18,8 +20,9 @@ from dozen.rpc.limits import Limits
 from dozen.rpc.server import Server, serve
 from dozen.rpc.servercall import ServerCall
 
-# Between looks for the first certificate: first and longest pause. One that is there is found at once.
-_FIRST_LOOK, _LONGEST_LOOK = 0.02, 0.5
+# Between looks for the first certificate: while the node starts, when each moment counts, and from then on.
+_SOON, _LATER = 0.01, 0.5
+_START_SECONDS = 10.0
 _BIND_TRIES, _BIND_PAUSE = 20, 0.25
 _GRACE = 2.0
 
@@ -46,6 +49,8 @@ async def run(
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGHUP, credentials.refresh)
+    if not credentials.loaded:
+        rehearse()
     if not await wait_for_certificate(credentials, stop, log):
         return 0
     handler = open_handler(credentials, log)
@@ -63,17 +68,25 @@ async def run(
 
 async def wait_for_certificate(credentials: Credentials, stop: asyncio.Event, log: logging.Logger) -> bool:
     """True when there is something to serve with, False when told to stop before."""
-    pause = _FIRST_LOOK
-    while not credentials.refresh():
-        if pause == _FIRST_LOOK:
-            log.info("waiting for certificates directory=%s", credentials.directory)
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            pause = min(2 * pause, _LONGEST_LOOK)
-        else:
-            return False
-    return True
+    began = time.monotonic()
+    if not credentials.refresh():
+        log.info("waiting for certificates directory=%s", credentials.directory)
+    # Nobody but machined, with a signal, could say that they are there, and it does not know whether we listen yet.
+    while not credentials.loaded and not stop.is_set():
+        await asyncio.sleep(_SOON if time.monotonic() - began < _START_SECONDS else _LATER)
+        credentials.refresh()
+    return not stop.is_set()
+
+
+def rehearse() -> None:
+    """Load what TLS needs while there is nothing to serve with yet: later somebody waits for it."""
+    import asyncio.sslproto
+
+    from dozen.rpc.tls import server_context
+
+    with contextlib.suppress(OSError):
+        server_context(b"", b"", None)
+    _ = asyncio.sslproto.SSLProtocol
 
 
 async def listen(

@@ -23,12 +23,25 @@ def _extract_stack(frame: Any = None, limit: int | None = None) -> Any:
     return traceback.extract_stack(frame or sys._getframe(1), limit)
 
 
-# Module → attributes that others read while they are imported, with their values.
+def _is_coroutine_function(function: Any) -> bool:
+    """What asyncio asks inspect about whoever wants to hear of a signal. A bound method has its function's code."""
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & _CO_COROUTINE)
+
+
+class _Never:
+    """A class that nothing is an instance of, for as long as the module with the real one has not run."""
+
+
+# inspect.CO_COROUTINE.
+_CO_COROUTINE = 0x80
+
+# Module → attributes that others read while they are imported or merely to say no, with their values.
 LATER: dict[str, dict[str, object]] = {
     "ast": {},
     "asyncio.sslproto": {},
     "dis": {},
-    "inspect": {},
+    "inspect": {"iscoroutinefunction": _is_coroutine_function},
     "linecache": {},
     "locale": {},
     "msgspec.inspect": {},
@@ -36,7 +49,8 @@ LATER: dict[str, dict[str, object]] = {
     "msgspec.toml": {},
     "msgspec.yaml": {},
     "platform": {},
-    "ssl": {},
+    # asyncio asks each socket whether it is this one.
+    "ssl": {"SSLSocket": _Never},
     # subprocess(3): what asyncio names as defaults of its parameters.
     "subprocess": {"PIPE": -1, "STDOUT": -2, "DEVNULL": -3},
     "textwrap": {},

@@ -11,7 +11,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from dozen import __version__
 from dozen.engine.runtime import Runtime
@@ -51,7 +53,7 @@ _STATE_ACTIONS = {
 }
 
 
-class Ending(NamedTuple):
+class Ending(msgspec.Struct, frozen=True):
     """How the machine is to end: ``reboot``, ``shutdown`` or ``reset``, and the request that asked for it.
 
     ``wipes`` are a reset's effects on disks that nothing uses any more, and ``restart`` whether it boots again then.
@@ -64,7 +66,7 @@ class Ending(NamedTuple):
     restart: bool = False
 
 
-class VersionInfo(NamedTuple):
+class VersionInfo(msgspec.Struct, frozen=True):
     """What the Version call answers."""
 
     tag: str
@@ -74,7 +76,7 @@ class VersionInfo(NamedTuple):
     arch: str
 
 
-class PlatformInfo(NamedTuple):
+class PlatformInfo(msgspec.Struct, frozen=True):
     """Where the machine runs; ``mode`` is metal, cloud or container."""
 
     name: str
@@ -200,7 +202,7 @@ class Machine:
     def spawn(self, argv: Sequence[str], confinement: Confinement, *, output: int) -> Process:
         """Start a program, confined as stated; in a container, cgroups and OOM scores are the host's to give."""
         if self.mode == "container":
-            confinement = confinement._replace(cgroup="", oom=None)
+            confinement = msgspec.structs.replace(confinement, cgroup="", oom=None)
         return self.reaper.spawn(argv, confinement, stdout=output, stderr=output)
 
     def take_over(self, pid: int, confinement: Confinement) -> Process:

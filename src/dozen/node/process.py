@@ -13,13 +13,14 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 WRAPPER = "/sbin/wrapperd"
 PATH = "/bin:/sbin"
 
 
-class ExitStatus(NamedTuple):
+class ExitStatus(msgspec.Struct, frozen=True):
     """How a child ended: an exit ``code`` (0–255) or the ``signal`` that killed it, the other one being None."""
 
     code: int | None
@@ -40,7 +41,7 @@ class ExitStatus(NamedTuple):
             return f"killed by signal {self.signal}"
 
 
-class Confinement(NamedTuple):
+class Confinement(msgspec.Struct, frozen=True):
     """What a child may do, as wrapperd's arguments say it.
 
     ``cgroup`` is relative to /sys/fs/cgroup and is created when missing; a leading ``?`` lets the child run without one

@@ -11,7 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from dozen.node.tasks import connection, early, running, stopping
 
@@ -27,14 +29,14 @@ NOOP, START, STOP = 0, 1, 2
 PHASE_START, PHASE_STOP = 0, 1
 
 
-class Phase(NamedTuple):
+class Phase(msgspec.Struct, frozen=True):
     """Tasks that run together; the name is what operators see in ``dozenctl events``."""
 
     name: str
     tasks: tuple[Task, ...]
 
 
-class Sequence(NamedTuple):
+class Sequence(msgspec.Struct, frozen=True):
     """Phases in order; ``stage`` is what the machine calls itself meanwhile (MachineStatus)."""
 
     name: str
@@ -62,14 +64,14 @@ BOOT = Sequence(
         # be waiting for the API, then for containerd. A disk that needs no driver has /var before udevd is started.
         Phase("serving", (running.prepare_first_answer, running.wait_for_api, connection.watch_connection)),
         Phase("volumes", (running.start_volume_controllers, running.wait_for_first_disks)),
+        Phase("runtime", (running.start_runtime, running.wait_for_runtime)),
         Phase(
-            "runtime",
+            "controllers",
             (
                 running.start_services,
                 running.serve_trust_socket,
                 running.start_other_controllers,
                 running.follow_configuration,
-                running.wait_for_runtime,
             ),
         ),
         Phase("devices", (running.start_device_services, running.coldplug)),

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 
+import msgspec
 import pytest
 
 from dozen.node import ahead, apid, machine, trustd
@@ -15,7 +16,7 @@ from dozen.node.services.catalogue import CATALOGUE
 
 def test_it_is_confined_as_the_catalogue_says_but_for_the_cgroup() -> None:
     row = next(service for service in CATALOGUE if service.id == "apid")
-    assert list(ahead.APID) == row.confinement._replace(cgroup="").wrap(row.argv)
+    assert list(ahead.APID) == msgspec.structs.replace(row.confinement, cgroup="").wrap(row.argv)
     assert ahead.SIGNALS == (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

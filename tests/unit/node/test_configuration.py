@@ -70,7 +70,7 @@ def test_a_bad_one_leaves_the_node_in_maintenance_and_says_everything() -> None:
 @pytest.mark.parametrize("mode", ["AUTO", "NO_REBOOT"])
 def test_applied_now_and_kept(machine: StandIn, kept: Path, mode: str) -> None:
     done = apply(machine, named("n2"), mode)
-    assert done == ("NO_REBOOT", "Applied configuration without a reboot", ())
+    assert done == configuration.Applied("NO_REBOOT", "Applied configuration without a reboot")
     assert machine.text() == machine.text(PERSISTENT) == kept.read_text() == named("n2")
     assert kept.stat().st_mode & 0o777 == 0o600
 

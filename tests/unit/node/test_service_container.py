@@ -29,7 +29,7 @@ def build(program: ContainerProgram, **image: Any) -> dict[str, Any]:
 
 
 def test_a_plain_program_can_do_nothing_special() -> None:
-    spec = build(PROGRAM._replace(env=(("B", "3"),), mounts=(Mount("/var/lib/etcd", "/var/lib/etcd"),)))
+    spec = build(msgspec.structs.replace(PROGRAM, env=(("B", "3"),), mounts=(Mount("/var/lib/etcd", "/var/lib/etcd"),)))
     process = spec["process"]
     assert process["args"] == ["/bin/etcd", "--name=a"]
     assert {"A=1", "B=3"} <= set(process["env"])

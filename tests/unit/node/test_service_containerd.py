@@ -29,8 +29,8 @@ password: secret
 
 @pytest.fixture(autouse=True)
 def files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(containerd, "SOURCE", RECIPE)
-    monkeypatch.setattr(containerd, "CONFIG", tmp_path / "containerd/config.toml")
+    monkeypatch.setattr(containerd, "SOURCE", str(RECIPE))
+    monkeypatch.setattr(containerd, "CONFIG", str(tmp_path / "containerd/config.toml"))
 
 
 def machine(text: str = "") -> Any:
@@ -57,7 +57,7 @@ def test_it_is_known_whether_they_have_been_read() -> None:
     assert not containerd.CONTAINERD.is_current(after)
     containerd.CONTAINERD.prepare(after)
     assert containerd.CONTAINERD.is_current(after)
-    assert containerd.CONFIG.stat().st_mode & 0o777 == 0o600
+    assert Path(containerd.CONFIG).stat().st_mode & 0o777 == 0o600
 
 
 def test_other_authorities_make_it_start_again(monkeypatch: pytest.MonkeyPatch) -> None:

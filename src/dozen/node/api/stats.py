@@ -5,7 +5,7 @@ processes.
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ def describe_version(machine: Machine) -> Any:
             "tag": build.tag,
             "sha": build.sha,
             "built": build.built,
-            "go_version": f"{platform.python_implementation()} {platform.python_version()}",
+            "go_version": "CPython " + sys.version.partition(" ")[0],
             "os": build.os,
             "arch": build.arch,
         },

@@ -16,7 +16,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from dozen.machinery.addresses import is_address
 from dozen.machinery.effects.files import RemoveFile, WriteFile
@@ -37,6 +39,7 @@ TRUSTD = "trustd"
 # The id of the Diagnostic that says why nobody certifies this node.
 PROBLEM = "certificate"
 DIRECTORY = "/system/run/apid"
+SERVER_CERTIFICATE = f"{DIRECTORY}/server.pem"
 TRUSTD_DIRECTORY = "/system/run/trustd"
 # Between questions to control planes that do not answer yet, seconds: first and longest.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -275,7 +278,7 @@ def _extra_sans(text: str) -> tuple[str, ...]:
     return tuple(str(san) for san in machine.cert_sans) if machine is not None else ()
 
 
-class Trust(NamedTuple):
+class Trust(msgspec.Struct, frozen=True):
     """Who signs for this node (None: only the node itself can), whose callers it accepts, and whether it asks them."""
 
     issuer: Keypair | None

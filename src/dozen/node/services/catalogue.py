@@ -107,5 +107,6 @@ CATALOGUE: tuple[Service, ...] = (
     ),
 )
 EARLY = ("apid",)
+RUNTIME = "containerd"
 DEVICES = ("udevd",)
-LAST = ("dashboard",)
+LAST = ("trustd", "dashboard")

@@ -5,7 +5,7 @@ Everything else about registries is read at each pull (`dozen.machinery.registri
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from dozen.node.process import Confinement
@@ -14,13 +14,13 @@ from dozen.node.services.definition import Condition, Health, Service, needs_own
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
 
-SOURCE = Path("/etc/containerd/config.toml")
-CONFIG = Path("/system/etc/containerd/config.toml")
+SOURCE = "/etc/containerd/config.toml"
+CONFIG = "/system/etc/containerd/config.toml"
 
 
 def compose_config(machine: Machine) -> str:
     """What containerd is to read. The machine's configuration is asked itself: there may be no resources of it yet."""
-    text = SOURCE.read_text()
+    text = _read(SOURCE)
     if machine.config is not None:
         import hashlib
 
@@ -43,7 +43,7 @@ def _prepare(machine: Machine) -> None:
     from dozen.linux.generated import write_file
     from dozen.machinery.effects.files import WriteFile
 
-    write_file(WriteFile(str(CONFIG), compose_config(machine), 0o600))
+    write_file(WriteFile(CONFIG, compose_config(machine), 0o600))
     if machine.config is not None:
         from dozen.machinery.config.host import TRUST_BUNDLE, host_files
 
@@ -56,7 +56,12 @@ def _prepare(machine: Machine) -> None:
 
 
 def _is_current(machine: Machine) -> bool:
-    return CONFIG.exists() and CONFIG.read_text() == compose_config(machine)
+    return os.path.exists(CONFIG) and _read(CONFIG) == compose_config(machine)
+
+
+def _read(path: str) -> str:
+    with open(path) as stream:
+        return stream.read()
 
 
 async def _answers(machine: Machine) -> None:
@@ -67,7 +72,7 @@ async def _answers(machine: Machine) -> None:
 
 CONTAINERD = Service(
     id="containerd",
-    argv=("/bin/containerd", "--config", str(CONFIG)),
+    argv=("/bin/containerd", "--config", CONFIG),
     confinement=Confinement(cgroup="system/runtime", oom=-999, env=(("HOME", "/"),)),
     conditions=(
         Condition("volume EPHEMERAL on /var", lambda machine: machine.var_is_ready),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from dozen.node.process import Confinement
 
@@ -50,14 +52,14 @@ class Restart(StrEnum):
     NEVER = "never"
 
 
-class Condition(NamedTuple):
+class Condition(msgspec.Struct, frozen=True):
     """Something a service waits for: what to call it, and the question asked until the answer is yes."""
 
     name: str
     met: Callable[[Machine], bool]
 
 
-class Health(NamedTuple):
+class Health(msgspec.Struct, frozen=True):
     """How a service's health is asked: ``check`` raises with the reason when it is bad. Seconds."""
 
     check: Callable[[Machine], Awaitable[None]]
@@ -68,7 +70,7 @@ class Health(NamedTuple):
     timeout: float = 3.0
 
 
-class Mount(NamedTuple):
+class Mount(msgspec.Struct, frozen=True):
     """A mount into a container; ``options`` as in mount(8), with propagation among them (``rshared``, ``rslave``)."""
 
     source: str
@@ -77,7 +79,7 @@ class Mount(NamedTuple):
     type: str = "bind"
 
 
-class ContainerProgram(NamedTuple):
+class ContainerProgram(msgspec.Struct, frozen=True):
     """A service's program when it comes in an image: run by containerd, in the node's network.
 
     ``args`` is the whole command line; empty means the image's own. ``capabilities`` are names as in capabilities(7);
@@ -102,7 +104,7 @@ class ContainerProgram(NamedTuple):
     oom: int = 0
 
 
-class Service(NamedTuple):
+class Service(msgspec.Struct, frozen=True):
     """One program that the node keeps running.
 
     ``needs`` are ids of services that must be running (and healthy, when they can say so) first. ``unavailable``

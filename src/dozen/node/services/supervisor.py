@@ -13,7 +13,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from dozen.node.logs import pump
 from dozen.node.process import ExitStatus
@@ -40,7 +42,7 @@ class ServiceError(Exception):
     """A request about a service that cannot be met; the text is for the one who asked."""
 
 
-class ServiceEvent(NamedTuple):
+class ServiceEvent(msgspec.Struct, frozen=True):
     """``timestamp`` in seconds since the epoch."""
 
     message: str
@@ -48,7 +50,7 @@ class ServiceEvent(NamedTuple):
     timestamp: float
 
 
-class HealthStatus(NamedTuple):
+class HealthStatus(msgspec.Struct, frozen=True):
     """The last answer about health; ``last_change`` in seconds since the epoch."""
 
     unknown: bool = True
@@ -214,7 +216,7 @@ class ServiceRunner:
             self._enter(State.PREPARING, f"Pulling {program.image}: {describe_progress(parts)}")
 
         env = {**self._machine.variables(), **dict(program.env)}
-        varied = program._replace(env=tuple(env.items()))
+        varied = msgspec.structs.replace(program, env=tuple(env.items()))
         return await start_container(self.id, varied, self._machine.logs.open(self.id), tell=tell)
 
     async def _until_end(self, process: Running, program: ContainerProgram | None) -> ExitStatus | None:
@@ -242,7 +244,7 @@ class ServiceRunner:
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
             env = {**self._machine.variables(), **dict(self.service.confinement.env)}
-            confinement = self.service.confinement._replace(env=tuple(env.items()))
+            confinement = msgspec.structs.replace(self.service.confinement, env=tuple(env.items()))
             process = self._machine.spawn(self.service.argv, confinement, output=writer)
         except OSError:
             os.close(reader)

@@ -32,7 +32,7 @@ async def watch_connection(machine: Machine) -> None:
 
 async def _watch(machine: Machine) -> None:
     told, began = "", time.monotonic()
-    while not _is_addressed(machine):
+    while not is_addressed(machine):
         if time.monotonic() - began >= PATIENCE:
             links = {link.id: link.spec for link in machine.store.list(LINK_STATUS)}
             if (reason := explain(links)) != told:
@@ -42,7 +42,8 @@ async def _watch(machine: Machine) -> None:
     machine.clear_problem(SUBJECT)
 
 
-def _is_addressed(machine: Machine) -> bool:
+def is_addressed(machine: Machine) -> bool:
+    """Whether there is an address that somebody could call."""
     status = machine.store.find(NETWORK_STATUS, "status")
     return status is not None and status.spec.address_ready
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from dozen.linux import sys as linux
 from dozen.machinery import imagecache
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dozen.containers")
 
-CACHE = Path("/system/imagecache/disk")
-STORE = Path("/var/lib/containerd")
-PLUGINS = Path("/opt/cni/bin")
+CACHE = "/system/imagecache/disk"
+STORE = "/var/lib/containerd"
+PLUGINS = "/opt/cni/bin"
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """A directory of the read-only root and what is written there in truth."""
 
     path: str
@@ -57,7 +58,7 @@ async def prepare_containers(machine: Machine) -> None:
         spec = cri.ImageCacheConfigSpec(
             status="ready" if device else "disabled",
             copy_status="ready" if device else "skipped",
-            roots=(str(CACHE),) if device else (),
+            roots=(CACHE,) if device else (),
         )
         machine.store.put(cri.IMAGE_CACHE_CONFIG, cri.IMAGE_CACHE, spec, owner="containers")
     except OSError as error:
@@ -73,6 +74,8 @@ def find_cache(machine: Machine) -> str:
 
 
 def prepare(device: str) -> None:
+    from pathlib import Path
+
     from dozen.linux import containerstore, etclayer
 
     # What kubelet mounts in its own container has to be seen by everyone else (mount_namespaces(7)).
@@ -87,7 +90,8 @@ def prepare(device: str) -> None:
     os.makedirs(CACHE, exist_ok=True)
     if device and not os.path.ismount(CACHE):
         flags = linux.MS_RDONLY | linux.MS_NOSUID | linux.MS_NODEV
-        linux.mount(device, str(CACHE), "erofs", flags, "")
-    if containerstore.seed(CACHE, STORE):
-        count = containerstore.install_programs(containerstore.inside(CACHE, imagecache.PLUGINS), PLUGINS)
+        linux.mount(device, CACHE, "erofs", flags, "")
+    if containerstore.seed(Path(CACHE), Path(STORE)):
+        source = containerstore.inside(Path(CACHE), imagecache.PLUGINS)
+        count = containerstore.install_programs(source, Path(PLUGINS))
         log.info("containers images=%s plugins=%d begun anew", device or "none", count)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from dozen.linux import sys as linux
 from dozen.node.journal import attach_journal
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 NOSUID_NOEXEC_NODEV = linux.MS_NOSUID | linux.MS_NOEXEC | linux.MS_NODEV
 
 
-class PseudoMount(NamedTuple):
+class PseudoMount(msgspec.Struct, frozen=True):
     """A file system without a device behind it. ``flags`` as in mount(2)."""
 
     target: str
@@ -48,6 +50,8 @@ DIRECTORIES = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/run/lock", "/run/udev", 
                "/system/run/apid", "/system/etc", "/system/state")  # fmt: skip
 DEVICE_LINKS = (("/proc/self/fd", "/dev/fd"), ("/proc/self/fd/0", "/dev/stdin"), ("/proc/self/fd/1", "/dev/stdout"),
                 ("/proc/self/fd/2", "/dev/stderr"))  # fmt: skip
+# Records below this number go to the console (proc_sys_kernel(5)); ours are 3 to 6.
+CONSOLE_LEVEL = "/proc/sys/kernel/printk"
 # Each service has a group of its own below these; Kubernetes' pods get theirs beside them.
 PARENTS = ("system", "podruntime")
 CGROUPS = ("init", *PARENTS)
@@ -85,6 +89,9 @@ async def start_loopback(machine: Machine) -> None:
 async def open_console(machine: Machine) -> None:
     """From here on what PID 1 says goes to the kernel's log (and so to the console) and to the log "machined"."""
     attach_journal(machine.logs.open("machined"), to_kernel=machine.mode != "container")
+    if machine.mode != "container":
+        with contextlib.suppress(OSError), open(CONSOLE_LEVEL, "w") as stream:
+            stream.write("7")
 
 
 async def create_cgroups(machine: Machine) -> None:

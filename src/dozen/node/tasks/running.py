@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from dozen.linux.block_kinds import CONTENT
 from dozen.machinery.resources import block
-from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, LAST, MACHINED
+from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, LAST, MACHINED, RUNTIME
+from dozen.node.tasks.connection import is_addressed
 from dozen.node.tasks.containers import prepare_containers
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ LOG_DIRECTORY = "/var/log"
 # computer; under emulation, two seconds. Going on too early costs speed, not correctness.
 API_PATIENCE = 3.0
 CALLER_PATIENCE = 0.3
+IDENTITY_PATIENCE = 1.5
 DISKS_PATIENCE = 2.0
 RUNTIME_PATIENCE = 5.0
 LOOK_EVERY = 0.05
@@ -76,11 +78,20 @@ async def start_controllers(machine: Machine) -> None:
 
 
 async def prepare_first_answer(machine: Machine) -> None:
-    """Import what a first call needs, which is about the version most often, while apid is still coming up."""
-    from dozen.machinery.messages import method_types
+    """Import what a first call needs, which is about the version most often, while apid makes itself ready with its
+    certificate: that, and an address, come first."""
     from dozen.node.api import import_theme
+    from dozen.node.controllers.identity import SERVER_CERTIFICATE
 
+    def can_be_called() -> bool:
+        return os.path.exists(SERVER_CERTIFICATE) and (machine.mode == "container" or is_addressed(machine))
+
+    await _wait(can_be_called, IDENTITY_PATIENCE, every=0.005)
     import_theme("stats")
+    # Between two imports, whatever has come over the network meanwhile.
+    await asyncio.sleep(0)
+    from dozen.machinery.messages import method_types
+
     method_types("/machine.MachineService/Version")
 
 
@@ -114,18 +125,23 @@ async def start_other_controllers(machine: Machine) -> None:
     add_third_wave(machine)
 
 
+async def start_runtime(machine: Machine) -> None:
+    """Start containerd, which all the rest of a node waits for."""
+    machine.services.start_all(RUNTIME)
+
+
 async def wait_for_runtime(machine: Machine) -> None:
     """Let containerd have the processors until it answers, if it could be started yet."""
-    containerd = machine.services.get("containerd")
+    containerd = machine.services.get(RUNTIME)
     if machine.mode != "container" and machine.var_is_ready:
         await _wait(lambda: containerd.ready, RUNTIME_PATIENCE)
 
 
-async def _wait(met: Callable[[], bool], patience: float) -> None:
+async def _wait(met: Callable[[], bool], patience: float, every: float = LOOK_EVERY) -> None:
     """Until something is so, or for as long as that is worth waiting for."""
     deadline = time.monotonic() + patience
     while not met() and time.monotonic() < deadline:
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(every)
 
 
 async def start_device_services(machine: Machine) -> None:
