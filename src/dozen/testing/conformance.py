@@ -23,7 +23,7 @@ from dozen.compose import toolroot
 from dozen.compose.components import obtain
 from dozen.testing import archives
 from dozen.testing.live import LiveNode
-from dozen.testing.toolbox import APPLETS, import_archive, make_agnhost
+from dozen.testing.toolbox import applets, import_archive, make_agnhost
 
 SOME = (
     "[sig-api-machinery] Servers with support for Table transformation should return a 406",
@@ -60,7 +60,7 @@ def images(pause: Path) -> Iterator[bytes]:
     yield archives.make_archive(
         E2E_BUSYBOX,
         {"bin/busybox": busybox.read_bytes()},
-        links={f"bin/{name}": "busybox" for name in APPLETS},
+        links=applets(busybox),
         folders=("tmp", "etc"),
         config={"Cmd": ["sh"], "Env": ["PATH=/bin"]},
     )
