@@ -121,7 +121,8 @@ def _probes(program: Program) -> Object:
     if ready:
         found["readinessProbe"] = _probe(port, ready, period=5, failures=3)
     if program.startup_probe:
-        found["startupProbe"] = _probe(port, live, period=5, failures=60)
+        # A start that is ended begins anew, with the same work before it on the same slow machine, for ever.
+        found["startupProbe"] = _probe(port, live, period=5, failures=180)
     return found
 
 
