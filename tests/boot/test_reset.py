@@ -97,7 +97,7 @@ def test_a_disk_is_wiped_unless_it_is_in_use(own: LiveNode, tools: Toolbox) -> N
     tools.check(f"printf '\\123\\357' | dd of=/dev/{disk} bs=1 seek=1080 conv=notrunc")
     own.until(lambda: held(own, disk) == "ext2", "the file system to be seen")
     own.call(WIPE, devices=[{"device": disk, "method": "ZEROES"}])
-    assert held(own, disk) == ""
+    own.until(lambda: held(own, disk) == "", "the file system to be gone")
 
 
 def test_a_container_is_restarted(own: LiveNode, tools: Toolbox) -> None:

@@ -7,7 +7,6 @@ they were named, and turns a node's failure into a line of its own while the oth
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -77,6 +76,8 @@ class Session:
         return list(self.context().nodes) or [""]
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        import asyncio
+
         return asyncio.run(work)
 
     def each(
@@ -131,6 +132,8 @@ class Session:
     async def _gather_on(
         self, targets: Sequence[tuple[Connection, str]], work: Callable[[Node], Awaitable[ResultT]]
     ) -> list[tuple[str, ResultT]]:
+        import asyncio
+
         from dozen.client.machine import Node
 
         async def one(node: Node) -> tuple[str, ResultT] | None:

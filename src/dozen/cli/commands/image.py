@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sys
@@ -189,6 +188,8 @@ async def _run(node: Node, name: str, arguments: tuple[str, ...], env: dict[str,
 
 async def _input() -> AsyncIterator[bytes]:
     """What comes in on our input, as it comes, without a thread that could not be stopped."""
+    import asyncio
+
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[bytes] = asyncio.Queue()
     descriptor = sys.stdin.fileno()

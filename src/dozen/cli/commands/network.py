@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -89,6 +88,8 @@ def _state(each: Any) -> str:
 @click.option("--duration", default="", metavar="DURATION", help="End after this time (30s, 5m); without, on Ctrl-C.")
 def pcap(session: Session, interface: str, output: str, promiscuous: bool, snaplen: int, duration: str) -> None:
     """Capture frames of a node's interface as a pcap file: `dozenctl pcap -i eth0 | tcpdump -r -`."""
+    import asyncio
+
     from dozen.machinery.config.scalars import parse_duration
 
     seconds = parse_duration(duration) if duration else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +94,7 @@ def memory(session: Session, verbose: bool, output: str) -> None:
 @output_option
 def processes(session: Session, sort: str, watch: bool, output: str) -> None:
     """List processes, the largest first."""
+    import asyncio
 
     def rows(_: str, found: list[Any]) -> Iterable[tuple[object, ...]]:
         for each in sorted(found, key=lambda process: -getattr(process, _SORTS[sort])):

@@ -1,0 +1,21 @@
+"""Starts `dozenctl`: first of all what the standard library imports for rare cases is put off until it is needed.
+
+Most commands are over in less time than Python takes to import asyncio with everything that hangs on it. The node has
+the same worry and the mechanism for it.
+"""
+
+from __future__ import annotations
+
+from dozen.node.lazily import import_lazily
+
+
+def main() -> None:
+    """Entry point of the program."""
+    import_lazily()
+    from dozen.cli import main as program
+
+    program.main()
+
+
+if __name__ == "__main__":
+    main()
