@@ -84,7 +84,7 @@ def measure_client() -> dict[str, float | str]:
     the help of every command (medians of three)."""
     from dozen.cli.main import COMMANDS
 
-    command = [sys.executable, "-m", "dozen.cli.main"]
+    command = [sys.executable, "-m", "dozen.cli"]
     times = [run([*command, "--help"])[0] * 1000 for _ in range(12)][1:]
     helps = {
         name: round(statistics.median(run([*command, name, "--help"])[0] * 1000 for _ in range(3))) for name in COMMANDS

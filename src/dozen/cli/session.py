@@ -189,6 +189,25 @@ def split_commas(values: Sequence[str]) -> list[str]:
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
 
 
+class Command(click.Command):
+    """A command whose switches may also be written as ``--wait=false``, as people know it from elsewhere."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        switches = {name: each for each in self.params if isinstance(each, click.Option) for name in each.opts}
+        return super().parse_args(ctx, [word for arg in args for word in _read_switch(arg, switches)])
+
+
+def _read_switch(arg: str, switches: dict[str, click.Option]) -> list[str]:
+    """An argument as click wants it: switches lose their value, and turn into their opposite for ``false``."""
+    name, equals, value = arg.partition("=")
+    option = switches.get(name)
+    if option is None or not equals or not option.is_flag or value not in ("true", "false"):
+        return [arg]
+    if value == "true":
+        return [name]
+    return option.secondary_opts[:1]
+
+
 def command(*arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """`click.command` with `node_options`, whose function gets the `Session` first and errors explained."""
 
@@ -201,10 +220,26 @@ def command(*arguments: Any, **options: Any) -> Callable[[Callable[..., Any]], c
             take_options(session, values)
             guarded(lambda: function(session, **values))
 
+        options.setdefault("cls", Command)
         made: click.Command = click.command(*arguments, **options)(node_options(run))
         return made
 
     return decorate
+
+
+async def greet(node: Node) -> None:
+    """Ask what the node runs before asking for more: one that is older than this client may not know all of it."""
+    from dozen import __version__
+
+    tag = str((await node.version()).version.tag)
+    if _parts(tag) < _parts(__version__):
+        click.echo(f"{node.label}: warning: the node runs {tag}, older than this client (v{__version__})", err=True)
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    """Major, minor and patch; what comes behind them does not count."""
+    numbers = version.lstrip("v").partition("-")[0].split(".")
+    return tuple(int(number) for number in numbers if number.isdigit())
 
 
 def guarded(work: Callable[[], Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dozen.client.machine import Node
 from dozen.machinery.messages import enum, message
+from dozen.rpc.status import Code, RpcError
 
 SERVICE = "/machine.ImageService/"
 RUN = "/machine.DebugService/ContainerRun"
@@ -27,9 +28,17 @@ def instance(namespace: str) -> Any:
 
 
 async def list_images(node: Node, namespace: str = "system") -> AsyncIterator[Any]:
+    """Also of a node from before there was a service for images."""
     request = message("machine.ImageServiceListRequest")(containerd=instance(namespace))
-    async for image in node.listen(SERVICE + "List", request):
-        yield image
+    try:
+        async for image in node.listen(SERVICE + "List", request):
+            yield image
+    except RpcError as error:
+        if error.code is not Code.UNIMPLEMENTED:
+            raise
+        older = message("machine.ImageListRequest")(namespace=request.containerd.namespace)
+        async for image in node.listen("ImageList", older):
+            yield image
 
 
 async def pull_image(node: Node, reference: str, namespace: str = "system") -> AsyncIterator[Any]:

@@ -9,10 +9,11 @@ proof.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from dozen.client.errors import ClientError, NodeError
+from dozen.client.lifecycle import Reset, reset
 from dozen.client.machine import BOOT_ID, Node
 from dozen.machinery.messages import UnknownName, message
 from dozen.rpc.status import Code, RpcError
@@ -85,14 +86,50 @@ def unpack(event: Any) -> Any:
 
 async def track_reboot(node: Node, report: Report, *, mode: str = "DEFAULT", timeout: float = 1800) -> None:
     """Reboot and wait until the node runs again, with another boot id. Raises ClientError when it does not."""
+    await track(node, report, lambda: node.reboot(mode), timeout=timeout)
+
+
+async def track(node: Node, report: Report, act: Callable[[], Awaitable[str]], *, timeout: float = 1800) -> None:
+    """Follow what ``act`` begins, which gives an actor id and ends in another boot."""
     try:
         async with asyncio.timeout(timeout):
             before = await _boot_id(node)
             async with _Listener(node) as listener:
-                actor = await node.reboot(mode)
-                await _until_running(node, listener, actor, before, report)
+                await _until_running(node, listener, await act(), before, report)
     except TimeoutError:
         raise ClientError(f"{node.label} was not back within {timeout:g} s", "look at its console") from None
+
+
+async def track_reset(node: Node, report: Report, wish: Reset, *, timeout: float = 1800) -> None:
+    """Reset, and wait until the node is down; with a reboot, until another boot is there.
+
+    A machine that has forgotten its configuration comes back as a stranger, who lets nobody of before in: then that is
+    the end of what can be seen from here.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            before = await _boot_id(node)
+            async with _Listener(node) as listener:
+                actor = await reset(node, wish)
+                await _until_stopped(listener, actor, report)
+                if wish.reboot and before:
+                    await _until_another_boot(node, before, report)
+    except TimeoutError:
+        raise ClientError(f"{node.label} was not reset within {timeout:g} s", "look at its console") from None
+
+
+async def _until_another_boot(node: Node, before: str, report: Report) -> None:
+    while True:
+        try:
+            if await _boot_id(node) not in ("", before):
+                report(Happening(NOTE, "", "", "boot id is a new one"))
+                return
+        except RpcError as error:
+            if "certificate" not in error.message.lower():
+                raise
+            report(Happening(NOTE, "", "", "the node has another identity now: it waits for a configuration"))
+            return
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def track_shutdown(node: Node, report: Report, *, force: bool = False, timeout: float = 600) -> None:
@@ -164,7 +201,7 @@ async def _boot_id(node: Node) -> str:
     try:
         return (await node.read_whole(BOOT_ID)).decode().strip()
     except RpcError as error:
-        if error.code in (Code.PERMISSION_DENIED, *_LOST):
+        if "certificate" not in error.message.lower() and error.code in (Code.PERMISSION_DENIED, *_LOST):
             return ""
         raise
 

@@ -9,9 +9,11 @@ from typing import Any
 import click.testing
 import pytest
 
+from dozen import __version__
 from dozen.cli.main import dozenctl
 from dozen.cli.session import Session
 from dozen.client.connection import Connection
+from dozen.machinery.messages import message
 from dozen.machinery.talosconfig import Context, Talosconfig, render
 from dozen.testing.fakenode import FakeNode
 from dozen.testing.portal import Portal
@@ -22,6 +24,8 @@ Run = Callable[..., click.testing.Result]
 @pytest.fixture
 def fake(portal: Portal, tmp_path: Path) -> Iterator[FakeNode]:
     node = FakeNode()
+    version = message("machine.VersionResponse")
+    node.replies["Version"] = version(messages=[{"version": {"tag": f"v{__version__}"}}])
     portal.run(node.start(tmp_path / "node.sock"))
     yield node
     portal.run(node.stop())

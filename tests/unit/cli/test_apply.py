@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from dozen.cli.commands.apply import NOTE, edit_text, run_editor, without_notes
+from dozen.cli.commands.apply import KIND, NOTE, edit_text, run_editor, without_notes
 from dozen.machinery import yaml
 from dozen.machinery.config import generate
 from dozen.machinery.messages import message
@@ -26,6 +26,14 @@ def node(fake: FakeNode, home: Path) -> FakeNode:
     fake.replies["ApplyConfiguration"] = message("machine.ApplyConfigurationResponse")(messages=[ANSWER])
     resource = message("cosi.resource.Resource")
     resource = resource(metadata={"id": "v1alpha1"}, spec={"yaml_spec": yaml.dump(TEXT)})
+    spec = f"type: {KIND}\ndisplayType: MachineConfig\ndefaultNamespace: config\naliases: [mc, machineconfig]\n"
+    definition = message("cosi.resource.Resource")(metadata={"id": KIND.lower()}, spec={"yaml_spec": spec})
+    fake.replies["/cosi.resource.State/List"] = [
+        message("cosi.resource.ListResponse")(resource=definition),
+        message("cosi.resource.ListResponse")(
+            resource={"metadata": {"id": "disks"}, "spec": {"yaml_spec": "type: Disks.block\naliases: [disks]\n"}}
+        ),
+    ]
     fake.replies["/cosi.resource.State/Get"] = message("cosi.resource.GetResponse")(resource=resource)
     Path("w.yaml").write_text(TEXT)
     return fake
@@ -86,7 +94,6 @@ def test_a_nodes_own_refusal(node: FakeNode, ask: Any) -> None:
         (["apply-config", "-f", "w.yaml", "--timeout", "soon"], "expected a duration"),
         (["apply-config", "-f", "nothing.yaml"], "no such file"),
         (["patch", "mc"], "Give a patch"),
-        (["patch", "disks", "-p", "a: {b: c}"], "Only the machine configuration"),
         (["edit", "mc", "other"], "Only the machine configuration"),
     ],
 )
@@ -95,6 +102,12 @@ def test_commands_that_are_written_wrongly(node: FakeNode, ask: Any, arguments: 
     assert words in result.stderr
     assert result.exit_code in (1, 2)
     assert node.asked == []
+
+
+def test_only_the_configuration_can_be_patched(node: FakeNode, ask: Any) -> None:
+    result = ask("patch", "disks", "-p", "machine: {type: worker}")
+    assert "Only the machine configuration" in result.stderr
+    assert (result.exit_code, node.methods()) == (2, ["Version", "List"])
 
 
 @pytest.mark.parametrize("type", ["mc", "machineconfig", "MachineConfigs.config.talos.dev"])
@@ -133,7 +146,7 @@ def test_the_editor_of_the_environment_gets_a_private_copy(monkeypatch: pytest.M
 def test_edit_without_a_change(node: FakeNode, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dozen.cli.commands.apply.run_editor", lambda text, name: text)
     assert ask("edit", "mc").stderr == "10.0.0.1: nothing was changed\n"
-    assert node.methods() == ["Get"]
+    assert node.methods() == ["Version", "List", "Get"]
 
 
 def test_an_editor_is_asked_again_with_the_problems_on_top() -> None:

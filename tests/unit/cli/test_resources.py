@@ -48,7 +48,7 @@ def test_table(node: FakeNode, ask: Any) -> None:
         "10.0.0.1   network     Link   lo     2         up      1500\n"
         "10.0.0.1   network     Link   eth0   2         down    1500\n"
     )
-    assert node.methods() == ["List", "List"]
+    assert node.methods() == ["Version", "List", "List"]
 
 
 def test_one_as_yaml(node: FakeNode, ask: Any) -> None:
@@ -57,7 +57,7 @@ def test_one_as_yaml(node: FakeNode, ask: Any) -> None:
         '    owner: ""\n    phase: running\n    created: "1970-01-01T00:00:00Z"\n    updated: "1970-01-01T00:00:00Z"\n'
         "    labels:\n        a: b\nspec:\n    state: up\n    mtu: 1500\n"
     )
-    assert node.methods() == ["List", "Get"]
+    assert node.methods() == ["Version", "List", "Get"]
 
 
 def test_several_as_yaml_are_documents(node: FakeNode, ask: Any) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dozen.cli.session import Session, command
+from dozen.cli.session import Session, command, greet
 
 if TYPE_CHECKING:
     from dozen.client.machine import Node
 
 MODES = ("auto", "no-reboot", "reboot", "staged", "try")
 KIND, NAMESPACE, ACTIVE = "MachineConfigs.config.talos.dev", "config", "v1alpha1"
-NAMES = ("machineconfig", "machineconfigs", "mc", "mcs", KIND.lower())
+ONLY = "Only the machine configuration can be changed: TYPE is mc, and ID is left out."
 
 mode_option = click.option(
     "-m", "--mode", type=click.Choice(MODES), default="auto", show_default=True, help="When it takes effect."
@@ -104,29 +104,32 @@ def patch(
     from dozen.cli.patches import read_patches
     from dozen.machinery.config.patches import patch as lay_over
 
-    _check_type(type, id)
+    _check_id(id)
     if not patches and not files:
         raise click.UsageError("Give a patch with --patch or --patch-file.")
     read = read_patches([*patches, *(f"@{name}" for name in files)])
     seconds = _seconds(timeout)
 
     async def work(node: Node) -> None:
-        old = await _read(node)
+        old = await _read(node, type)
         new = lay_over(old, read, f"configuration of {node.label}")
         await _apply(node, new, mode, dry_run, seconds)
 
     session.each_in_turn(work)
 
 
-def _check_type(type: str, id: str) -> None:
-    if type.lower() not in NAMES or id not in ("", ACTIVE):
-        raise click.UsageError("Only the machine configuration can be changed: TYPE is mc, and ID is left out.")
+def _check_id(id: str) -> None:
+    if id not in ("", ACTIVE):
+        raise click.UsageError(ONLY)
 
 
-async def _read(node: Node) -> str:
-    """The text of the configuration that the node runs with."""
-    from dozen.client.state import get_record
+async def _read(node: Node, type: str) -> str:
+    """The text of the configuration that the node runs with. Raises UsageError for another type of resource."""
+    from dozen.client.state import definitions, get_record, resolve
 
+    await greet(node)
+    if resolve(type, await definitions(node)).type != KIND:
+        raise click.UsageError(ONLY)
     spec = (await get_record(node, KIND, NAMESPACE, ACTIVE)).spec
     return spec if isinstance(spec, str) else _text_of(spec)
 
@@ -146,11 +149,11 @@ def _text_of(spec: Any) -> str:
 @timeout_option
 def edit(session: Session, type: str, id: str, mode: str, dry_run: bool, timeout: str) -> None:
     """Edit the machine configuration (TYPE: mc) of nodes, in $EDITOR, one node after another."""
-    _check_type(type, id)
+    _check_id(id)
     seconds = _seconds(timeout)
 
     async def work(node: Node) -> None:
-        old = await _read(node)
+        old = await _read(node, type)
         new = edit_text(old, lambda text: run_editor(text, node.label))
         if new is None:
             click.echo(f"{node.label}: nothing was changed", err=True)

@@ -175,4 +175,5 @@ def new(session: Session, destination: Path, roles: str, crt_ttl: str) -> None:
 
 for each in (contexts, context, endpoint, node, add, merge, remove, info, new):
     config.add_command(each)
-config.add_command(contexts, "get-contexts")
+for alias, each in (("get-contexts", contexts), ("endpoints", endpoint), ("nodes", node)):
+    config.add_command(each, alias)

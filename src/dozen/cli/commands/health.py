@@ -35,18 +35,22 @@ class Seconds(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--control-plane-nodes", multiple=True, metavar="ADDRESS", help="Control plane nodes to expect.")
 @click.option("--worker-nodes", multiple=True, metavar="ADDRESS", help="Workers to expect.")
 @click.option("--k8s-endpoint", default="", metavar="URL", help="Kubernetes endpoint to use instead of the node's own.")
+@click.option("--server/--no-server", default=True, show_default=True, help="The node checks, not this client.")
 def health(
     session: Session,
     wait_timeout: float,
     control_plane_nodes: tuple[str, ...],
     worker_nodes: tuple[str, ...],
     k8s_endpoint: str,
+    server: bool,
 ) -> None:
     """Check a cluster step by step and wait until all is well.
 
     The checks are run by a control plane node, which discovers the others unless they are named. Each line says what
     it waits for; the command fails with the first thing that does not come right in time.
     """
+    if not server:
+        raise click.UsageError("This client has no checks of its own: leave --server=false out, and the node checks.")
 
     async def check(node: Node) -> None:
         lines = node.health(

@@ -51,6 +51,18 @@ def list_images(session: Session, namespace: str, output: str) -> None:
     session.each(work, lambda answers: print_answers(output, answers, titles, rows))
 
 
+@command("default")
+@click.option("--provenance", is_flag=True, help="Say what each is for.")
+def default(session: Session, provenance: bool) -> None:
+    """List the images that a node of this version uses by itself."""
+    from dozen.machinery.kubernetes import versions
+
+    for name, image in sorted(vars(versions).items()):
+        if name.endswith("_IMAGE") and name != "AGNHOST_IMAGE":
+            what = name.removesuffix("_IMAGE").lower().replace("_", "-")
+            click.echo(f"{image}\t{what}" if provenance else image)
+
+
 @command("pull")
 @click.argument("reference")
 @namespace_option
@@ -224,5 +236,5 @@ def _raw_terminal(wanted: bool) -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, saved)
 
 
-for each in (list_images, pull, import_archive, remove, compare):
+for each in (list_images, default, pull, import_archive, remove, compare):
     image.add_command(each)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dozen.cli.session import Session, command
+from dozen.cli.session import Session, command, greet
 from dozen.cli.tables import printable
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def reboot(session: Session, mode: str, wait: bool, timeout: str, verbose: bool)
     seconds = parse_duration(timeout)
 
     async def work(node: Node) -> None:
+        await greet(node)
         if wait:
             await track_reboot(node, Reporter(node, verbose), mode=_MODES[mode], timeout=seconds)
             click.echo(f"{node.label}: rebooted")
@@ -55,6 +56,7 @@ def shutdown(session: Session, force: bool, wait: bool, timeout: str, verbose: b
     seconds = parse_duration(timeout)
 
     async def work(node: Node) -> None:
+        await greet(node)
         if wait:
             await track_shutdown(node, Reporter(node, verbose), force=force, timeout=seconds)
             click.echo(f"{node.label}: is down")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dozen.cli.output import print_data
-from dozen.cli.session import Session, command
+from dozen.cli.session import Session, command, greet
 from dozen.cli.tables import GAP, printable, table
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def _form(output: str) -> tuple[str, Any]:
 async def _resolve(node: Node, type: str, namespace: str) -> tuple[Definition, str]:
     from dozen.client.state import definitions, resolve
 
+    await greet(node)
     definition = resolve(type, await definitions(node))
     return definition, namespace or definition.namespace
 

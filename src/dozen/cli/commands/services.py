@@ -42,6 +42,20 @@ def service(session: Session, name: str, action: str, output: str) -> None:
         )
 
 
+@command("restart")
+@click.argument("id")
+@click.option("-k", "--kubernetes", is_flag=True, help="A container of Kubernetes: namespace/pod:container.")
+def restart(session: Session, id: str, kubernetes: bool) -> None:
+    """End the container ID, so that what it belongs to starts it again."""
+    from dozen.client.lifecycle import restart as restart_container
+
+    async def work(node: Node) -> None:
+        await restart_container(node, id, kubernetes=kubernetes)
+        click.echo(f"{node.label}: {id} is restarted")
+
+    session.each_in_turn(work)
+
+
 async def _find(node: Node, name: str) -> Any:
     from dozen.client.errors import NodeError
 
