@@ -7,47 +7,23 @@ from typing import Any
 
 import pytest
 
-from dozen.machinery import talosconfig, yaml
-from dozen.machinery.config.generating import generate
 from dozen.machinery.pki import new_ca
-from dozen.provider.container import Container
-from dozen.provider.machines import BootImage, MachineSpec, report_nothing
+from dozen.provider.machines import BootImage
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
-from native.privileges import require_root
+from native.hosts import MADE, apply, configured, started
 
-MADE = generate("host", "https://127.0.0.1:6443")
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-
-
-def configured(*documents: dict[str, Any], **fields: Any) -> str:
-    data = yaml.load(MADE.controlplane)
-    data["machine"] |= fields
-    return yaml.dump_documents([data, *({"apiVersion": "v1alpha1", **each} for each in documents)])
 
 
 @pytest.fixture(scope="module")
 def node(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
-    require_root()
-    assert image.tree
-    provider, folder = Container(image.tree), tmp_path_factory.mktemp("host")
     text = configured(
         {"kind": "EnvironmentConfig", "variables": {"COLOUR": "green", "TASTE": "sweet"}},
         env={"COLOUR": "red", "http_proxy": "http://10.0.0.1:3128", "LD_PRELOAD": "/var/evil.so"},
     )
-    machine = portal.run(provider.create(MachineSpec("host", image, text), folder, report_nothing))
-    try:
-        found = LiveNode(provider, machine, talosconfig.parse(MADE.talosconfig).select(), portal)
-        found.until(found.version, "the API")
+    with started(image, portal, tmp_path_factory.mktemp("host"), text) as found:
         yield found
-        found.close()
-    finally:
-        portal.run(provider.destroy(folder))
-
-
-def apply(node: LiveNode, text: str) -> list[str]:
-    answer = node.call("ApplyConfiguration", data=text.encode(), mode=1).messages[0]
-    return list(answer.warnings)
 
 
 def read(node: LiveNode, path: str) -> str:

@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from dozen.machinery import talosconfig, yaml
-from dozen.machinery.config.generating import generate
-from dozen.provider.container import Container
-from dozen.provider.machines import BootImage, MachineSpec, report_nothing
+from dozen.provider.machines import BootImage
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
-from native.privileges import require_root
-
-MADE = generate("hostnet", "https://127.0.0.1:6443")
-ROOT = Path(__file__).parents[2]
-
-
-def configured(*documents: dict[str, Any], **fields: Any) -> str:
-    data = yaml.load(MADE.controlplane)
-    data["machine"] |= fields
-    return yaml.dump_documents([data, *({"apiVersion": "v1alpha1", **each} for each in documents)])
+from native.hosts import MADE, apply, configured, inside, serving, started
 
 
 @pytest.fixture(scope="module")
 def node(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
-    require_root()
-    assert image.tree
-    provider, folder = Container(image.tree), tmp_path_factory.mktemp("hostnet")
-    machine = portal.run(provider.create(MachineSpec("hostnet", image, MADE.controlplane), folder, report_nothing))
-    try:
-        found = LiveNode(provider, machine, talosconfig.parse(MADE.talosconfig).select(), portal)
-        found.until(found.version, "the API")
+    with started(image, portal, tmp_path_factory.mktemp("hostnet")) as found:
         yield found
-        found.close()
-    finally:
-        portal.run(provider.destroy(folder))
-
-
-def apply(node: LiveNode, text: str) -> list[str]:
-    answer = node.call("ApplyConfiguration", data=text.encode(), mode=1).messages[0]
-    return list(answer.warnings)
-
-
-def inside(node: LiveNode, *words: str) -> subprocess.Popen[str]:
-    """A Python program in the node's network."""
-    return subprocess.Popen(
-        ["nsenter", f"--net=/proc/{node.machine.pid}/ns/net", "--", sys.executable, "-m", *words],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
-    )
 
 
 def ask(node: LiveNode, address: str, name: str, way: str = "udp") -> str:
@@ -66,12 +26,8 @@ def ask(node: LiveNode, address: str, name: str, way: str = "udp") -> str:
 
 @pytest.fixture
 def name_server(node: LiveNode) -> Iterator[subprocess.Popen[str]]:
-    server = inside(node, "native.dns_tools", "serve", "127.0.0.1")
-    assert server.stdout is not None
-    assert server.stdout.readline() == "ready\n"
-    yield server
-    server.kill()
-    server.wait()
+    with serving(node, "native.dns_tools", "serve", "127.0.0.1") as server:
+        yield server
 
 
 def test_the_node_answers_questions_for_names(node: LiveNode, name_server: subprocess.Popen[str]) -> None:
@@ -80,7 +36,7 @@ def test_the_node_answers_questions_for_names(node: LiveNode, name_server: subpr
     places = {f"{way}-{address}:53" for way in ("udp", "tcp") for address in ("127.0.0.53", "169.254.116.108")}
     caches = lambda: node.resources("DNSResolveCaches.net.talos.dev", "network")  # noqa: E731
     node.until(lambda: set(caches()) == places, "a server at all places", 20)
-    assert set(each["status"] for each in caches().values()) == {"running"}
+    assert {each["status"] for each in caches().values()} == {"running"}
     node.until(lambda: node.read("/etc/resolv.conf").startswith(b"nameserver 127.0.0.53\n"), "the node's own resolver")
     assert node.read("/system/etc/resolv-pods.conf").startswith(b"nameserver 169.254.116.108\n")
     assert ask(node, "127.0.0.53", "a.test") == "10.1.2.3"
@@ -102,3 +58,27 @@ def test_the_node_answers_questions_for_names(node: LiveNode, name_server: subpr
     node.until(lambda: b"127.0.0.53" not in node.read("/etc/resolv.conf"), "the name servers themselves")
     status = lambda: node.resources("AddressStatuses.net.talos.dev", "network")  # noqa: E731
     node.until(lambda: not any("169.254.116.108" in name for name in status()), "the address gone")
+
+
+def test_connections_reach_the_api_server_that_answers(node: LiveNode) -> None:
+    """The node's own API server first, then, when that is gone, the one at the cluster's endpoint."""
+    text = configured(features={"kubePrism": {"enabled": True, "port": 7445}})
+    assert apply(node, text.replace("https://127.0.0.1:6443", "https://127.0.0.2:7000")) == []
+    status = lambda: node.resources("KubePrismStatuses.kubernetes.talos.dev", "k8s").get("kubeprism")  # noqa: E731
+    node.until(lambda: status() == {"host": "127.0.0.1:7445", "healthy": False}, "a listener, and nobody behind it")
+    said = node.resources("KubePrismConfigs.kubernetes.talos.dev", "k8s")["kubeprism"]
+    assert [(each["host"], each["port"]) for each in said["endpoints"]] == [("127.0.0.1", 6443), ("127.0.0.2", 7000)]
+    there = lambda *words: inside(node, "native.tcp_tools", *words, "127.0.0.1", "7445")  # noqa: E731
+    with serving(node, "native.tcp_tools", "serve", "127.0.0.1", "6443", "own"):
+        node.until(lambda: status()["healthy"], "an API server")
+        held = there("hold")
+        assert held.stdout is not None
+        assert held.stdout.readline() == "own\n"
+    # Not only new connections: who had one with the server that went learns that it is gone.
+    assert held.communicate(timeout=20)[0] == "ended\n"
+    with serving(node, "native.tcp_tools", "serve", "127.0.0.2", "7000", "other"):
+        assert there("ask").communicate(timeout=20)[0] == "other\n"
+        node.until(lambda: status()["healthy"], "the other API server")
+    node.until(lambda: not status()["healthy"], "nobody", 30)
+    apply(node, MADE.controlplane)
+    node.until(lambda: status() is None, "no listener")

@@ -33,6 +33,7 @@ SOCKETS = (
     "provider/test_qemu.py",
     "provider/test_balancer.py",
     "node/hostdns/*",
+    "node/kubeprism/*",
     "node/kubernetes/*",
     "node/trust/*",
     "linux/test_files.py",

@@ -75,11 +75,6 @@ ABSENT: dict[str, str] = {
     "the interfaces of the configuration are in NetworkSettings.config.dozen, all in one": """
         DeviceConfigSpecs.net.talos.dev network sensitive deviceconfigspec dcs
     """,
-    "components reach the API by the cluster's endpoint, or by this node's own server": """
-        KubePrismConfigs.kubernetes.talos.dev k8s - kubeprismconfig kpc kpcs
-        KubePrismEndpoints.kubernetes.talos.dev k8s - kubeprismendpoint kpe kpes
-        KubePrismStatuses.kubernetes.talos.dev k8s - kubeprismstatus kps
-    """,
     "links keep the settings of their drivers, which EthernetStatuses tells": """
         EthernetSpecs.net.talos.dev network - ethernetspec es
     """,

@@ -31,6 +31,9 @@ SHOWN: dict[str, str] = {
     "native/test_host_network.py": """
         test_the_node_answers_questions_for_names
             HostDNSConfigs.net.talos.dev DNSResolveCaches.net.talos.dev DNSUpstreams.net.talos.dev
+        test_connections_reach_the_api_server_that_answers
+            KubePrismConfigs.kubernetes.talos.dev KubePrismEndpoints.kubernetes.talos.dev
+            KubePrismStatuses.kubernetes.talos.dev
     """,
     "native/test_host.py": """
         test_services_get_the_variables

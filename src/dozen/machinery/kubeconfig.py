@@ -163,9 +163,13 @@ def split_server(url: str) -> tuple[str, int]:
     return parts.hostname, port
 
 
-def with_server(config: Mapping[str, Any], server: str) -> dict[str, Any]:
-    """The same configuration with all its clusters at ``server``."""
-    clusters = [{**entry, "cluster": {**_inner(entry, "clusters"), "server": server}} for entry in config["clusters"]]
+def with_server(config: Mapping[str, Any], server: str, server_name: str = "") -> dict[str, Any]:
+    """The same configuration with all its clusters at ``server``, which shows a certificate for ``server_name``."""
+    place = {"server": server, **({"tls-server-name": server_name} if server_name else {})}
+    clusters = []
+    for entry in config["clusters"]:
+        rest = {key: value for key, value in _inner(entry, "clusters").items() if key != "tls-server-name"}
+        clusters.append({**entry, "cluster": rest | place})
     return {**config, "clusters": clusters}
 
 

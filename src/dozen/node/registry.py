@@ -42,13 +42,11 @@ def add_third_wave(machine: Machine) -> None:
     from dozen.node.controllers.hardware import hardware_controllers, hardware_watchers
     from dozen.node.controllers.identity import ApiServiceController
     from dozen.node.controllers.network.ethernet import EthernetWatcher
-    from dozen.node.controllers.network.hostdns import HostDNSAddressController, HostDNSController
     from dozen.node.controllers.network.names import StaticHostController
     from dozen.node.controllers.network.rules import RoutingRuleWatcher
     from dozen.node.controllers.packages import PackageWatcher
     from dozen.node.controllers.status import MachineStatusController
     from dozen.node.controllers.time import time_controllers, time_watchers
-    from dozen.node.hostdns.watcher import HostDNSWatcher
     from dozen.node.readiness import AddressReporter, MachineStatusReporter
 
     managed = machine.mode != "container"
@@ -63,8 +61,7 @@ def add_third_wave(machine: Machine) -> None:
     _watch(machine, (AddressReporter(machine.store, machine.events), PackageWatcher(machine.store)))
     _watch(machine, time_watchers(machine.store, logging.getLogger("dozen.time"), managed))
     _add(machine, hardware_controllers(machine.platform.name))
-    _add(machine, (ApiServiceController(), StaticHostController(), HostDNSController(), HostDNSAddressController()))
-    _watch(machine, (HostDNSWatcher(machine.store),))
+    _add(machine, (ApiServiceController(), StaticHostController()))
     _watch(machine, hardware_watchers(machine.version.tag, managed))
     _add_host(machine)
     _add_etcd(machine)
@@ -108,9 +105,10 @@ def _add_membership(machine: Machine) -> None:
 
 
 def _add_host(machine: Machine) -> None:
-    from dozen.node.controllers.host import host_controllers
+    from dozen.node.controllers.host import host_controllers, host_watchers
 
     _add(machine, tuple(host_controllers(machine.mode != "container")))
+    _watch(machine, tuple(host_watchers(machine)))
 
 
 def _add_etcd(machine: Machine) -> None:

@@ -335,3 +335,15 @@ def kube_prism_port(config: Config) -> int:
         return int(document.port)
     said = config.machine.features.kube_prism if config.machine else None
     return said.port if said and said.enabled else 0
+
+
+def kube_prism_server(config: Config) -> str:
+    """The URL of that way, empty when it is not wanted."""
+    port = kube_prism_port(config)
+    return f"https://127.0.0.1:{port}" if port else ""
+
+
+def kube_prism_server_name(config: Config) -> str:
+    """The name that API servers behind that way show, if not the address's own."""
+    document = find_document(config, "KubePrismConfig")
+    return document.tls_server_name if document else ""

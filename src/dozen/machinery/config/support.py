@@ -50,6 +50,7 @@ _ALWAYS = _idle("always so")
 _NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
 
 _VARIABLES = Support(State.USED, "by services when they start, by downloads at once; not PATH and what loads code")
+_PRISM = Support(State.USED, "by the kubelet, kube-proxy and flannel")
 
 SUPPORT: dict[str, Support] = {
     "version": _USED,
@@ -80,7 +81,7 @@ SUPPORT: dict[str, Support] = {
     "machine.features.apidCheckExtKeyUsage": _ALWAYS,
     "machine.features.diskQuotaSupport": _ALWAYS,
     "machine.features.kubernetesTalosAPIAccess": _ignored("pods get no access to this API"),
-    "machine.features.kubePrism": _ignored("components reach the API by the cluster's endpoint"),
+    "machine.features.kubePrism": _PRISM,
     "machine.features.hostDNS": Support(State.USED, "on 127.0.0.53, and for pods on 169.254.116.108"),
     "machine.features.imageCache": _idle("an image cache is used when there is one"),
     "machine.features.nodeAddressSortAlgorithm": _ignored("addresses are sorted in one way"),
@@ -136,7 +137,7 @@ SUPPORT: dict[str, Support] = {
     "ImageCacheConfig:": _idle("an image cache is used when there is one"),
     "KernelModuleConfig:": _USED,
     "KmsgLogConfig:": _ignored("logs are not sent anywhere"),
-    "KubePrismConfig:": _ignored("components reach the API by the cluster's endpoint"),
+    "KubePrismConfig:": _PRISM,
     "KubeSpanConfig:": _NO_KUBESPAN,
     "KubeSpanEndpoints:": _NO_KUBESPAN,
     "KubeTalosAPIAccessConfig:": _ignored("pods get no access to this API"),

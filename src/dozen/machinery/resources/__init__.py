@@ -30,6 +30,7 @@ THEMES = (
     "clock",
     "cluster",
     "kubernetes",
+    "kubeprism",
     "manifests",
     "etcd",
     "controlplane",

@@ -118,6 +118,35 @@ def forget_foreign_identity(machine: Machine) -> None:
             os.unlink(path)
 
 
+def follow_endpoint(machine: Machine) -> None:
+    """Point the identity that a kubelet has made for itself to where API servers are asked now.
+
+    It has written down where they were when it was given its certificate, and never looks at that again.
+    """
+    from dozen.machinery import kubeconfig
+    from dozen.machinery.kubernetes import paths
+
+    try:
+        with open(paths.BOOTSTRAP_KUBECONFIG) as stream:
+            wanted = kubeconfig.parse(stream.read())["clusters"][0]["cluster"]
+        with open(paths.KUBELET_KUBECONFIG) as stream:
+            present = kubeconfig.parse(stream.read())
+        server, name = wanted["server"], wanted.get("tls-server-name", "")
+        changed = kubeconfig.with_server(present, server, name)
+    except (FileNotFoundError, kubeconfig.KubeconfigError, LookupError):
+        return  # there is none yet, or none that could be followed: the kubelet will say so
+    if changed != present:
+        from dozen.linux.generated import write_file
+        from dozen.machinery.effects.files import WriteFile
+
+        write_file(WriteFile(paths.KUBELET_KUBECONFIG, kubeconfig.render(changed), 0o600))
+
+
+def _prepare(machine: Machine) -> None:
+    forget_foreign_identity(machine)
+    follow_endpoint(machine)
+
+
 def _extra(each: ExtraMount) -> Mount:
     return Mount(each.source, each.destination, each.options or ("rbind", "rw"), each.type or "bind")
 
@@ -141,7 +170,7 @@ KUBELET = Service(
     program=_program,
     needs=("containerd",),
     health=Health(_answers, first_after=1.0, starting_period=1.0),
-    prepare=forget_foreign_identity,
+    prepare=_prepare,
     unavailable=needs_own_kernel,
     operations=frozenset(("start", "restart")),
     stop_grace=20.0,

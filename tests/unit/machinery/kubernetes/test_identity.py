@@ -10,10 +10,11 @@ import pytest
 from dozen.engine.store import Store
 from dozen.machinery import certificates
 from dozen.machinery.config.secrets import new_secrets
+from dozen.machinery.kubeconfig import parse, read_kubeconfig, render, render_kubeconfig, with_server
 from dozen.machinery.kubernetes import paths
 from dozen.machinery.kubernetes.identity import is_identity_of
 from dozen.machinery.resources import kubernetes, secrets
-from dozen.node.services.kubelet import forget_foreign_identity
+from dozen.node.services.kubelet import follow_endpoint, forget_foreign_identity
 
 OURS, THEIRS = new_secrets().kubernetes, new_secrets().kubernetes
 
@@ -54,3 +55,22 @@ def test_only_a_foreign_identity_is_taken_away(foreign: bool, tmp_path: Path, mo
     forget_foreign_identity(SimpleNamespace(store=store))  # type: ignore[arg-type]
     assert current.exists() == (not foreign)
     assert (tmp_path / "kubeconfig").exists() == (not foreign)
+
+
+def test_a_kubelet_s_own_configuration_follows_the_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, file in (("BOOTSTRAP_KUBECONFIG", "bootstrap"), ("KUBELET_KUBECONFIG", "own")):
+        monkeypatch.setattr(paths, name, str(tmp_path / file))
+    machine = SimpleNamespace()
+    follow_endpoint(machine)  # type: ignore[arg-type]
+    own = render_kubeconfig("local", "https://10.0.0.1:6443", OURS.crt, "kubelet", files=("a.crt", "a.key"))
+    (tmp_path / "own").write_text(own)
+    follow_endpoint(machine)  # type: ignore[arg-type]
+    assert (tmp_path / "own").read_text() == own
+    asked = render_kubeconfig("local", "https://127.0.0.1:7445", OURS.crt, "kubelet", token="t")
+    asked = render(with_server(parse(asked), "https://127.0.0.1:7445", "api.test"))
+    (tmp_path / "bootstrap").write_text(asked)
+    follow_endpoint(machine)  # type: ignore[arg-type]
+    access = read_kubeconfig((tmp_path / "own").read_text())
+    assert (access.host, access.port, access.server_name) == ("127.0.0.1", 7445, "api.test")
+    assert "a.crt" in (tmp_path / "own").read_text()
+    assert (tmp_path / "own").stat().st_mode & 0o777 == 0o600

@@ -209,6 +209,22 @@ def test_a_worker_s_kubelet_begins_with_the_token() -> None:
     assert status.id == "kubelet"
 
 
+@pytest.mark.parametrize("text", [BUNDLE.worker, BUNDLE.controlplane])
+def test_kubelets_take_the_node_s_own_way_to_api_servers_where_there_is_one(text: str) -> None:
+    document = "---\napiVersion: v1alpha1\nkind: KubePrismConfig\nport: 7445\ntlsServerName: api.test\n"
+    view = PlainView((secrets.KUBELET_SECRETS, secrets.KUBELET, ROOTS["KubeletSecret"]))
+    if text == BUNDLE.controlplane:
+        view.add(secrets.KUBERNETES_ROOT, secrets.KUBERNETES, ROOT)
+        view.add(secrets.KUBELET_CLIENT, secrets.KUBELET, made_by(jobs.issue_kubelet, (ROOT, "n1")))
+    *_, before = files.KubeletFilesController().plan(view)
+    view.add(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text + document))
+    _, kubeconfig, after = files.KubeletFilesController().plan(view)
+    assert isinstance(kubeconfig, WriteFile)
+    access = read_kubeconfig(kubeconfig.content)
+    assert (access.host, access.port, access.server_name) == ("127.0.0.1", 7445, "api.test")
+    assert before != after, "the kubelet reads it only when it starts"
+
+
 def test_a_control_plane_s_kubelet_begins_with_a_certificate() -> None:
     view = PlainView((secrets.KUBELET_SECRETS, secrets.KUBELET, ROOTS["KubeletSecret"]))
     view.add(secrets.KUBERNETES_ROOT, secrets.KUBERNETES, ROOT)

@@ -26,7 +26,8 @@ def bootstrap_settings(config: Config) -> BootstrapManifestsConfigSpec:
 
     network, cni = kubernetes.network(config), kubernetes.cni(config)
     proxy, dns = kubernetes.proxy(config), kubernetes.core_dns(config)
-    server = effective.cluster_endpoint(config)
+    # Its programs are on every node, and have the way there that every node has.
+    server = kubernetes.kube_prism_server(config) or effective.cluster_endpoint(config)
     host, port = _host_and_port(server)
     addresses = kubernetes.dns_service_addresses(config)
     return BootstrapManifestsConfigSpec(

@@ -1,4 +1,4 @@
-"""The host around Kubernetes, as the configuration wants it: variables of services, files, and whom to trust."""
+"""The host around Kubernetes, as the configuration wants it: variables, files, trust, names, the way to the API."""
 
 from __future__ import annotations
 
@@ -6,14 +6,29 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dozen.engine.publisher import Watcher
     from dozen.machinery.plan import Controller
+    from dozen.node.machine import Machine
 
 
 def host_controllers(managed: bool) -> Iterator[Controller]:
     """Everything that plans. A container (not ``managed``) has its /var from who made it."""
     from dozen.node.controllers.host.environment import EnvironmentController
     from dozen.node.controllers.host.files import HostFileController, PlacingController
+    from dozen.node.controllers.kubernetes.kubeprism import KubePrismController
+    from dozen.node.controllers.network.hostdns import HostDNSAddressController, HostDNSController
 
     yield EnvironmentController()
     yield HostFileController()
     yield PlacingController(managed)
+    yield from (HostDNSController(), HostDNSAddressController())
+    yield KubePrismController()
+
+
+def host_watchers(machine: Machine) -> Iterator[Watcher]:
+    """What serves on the node. Each loads its server when the configuration wants it."""
+    from dozen.node.hostdns.watcher import HostDNSWatcher
+    from dozen.node.kubeprism.watcher import KubePrismWatcher
+
+    yield HostDNSWatcher(machine.store)
+    yield KubePrismWatcher(machine.store)

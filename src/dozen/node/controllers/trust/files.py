@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 from dozen.machinery.effects.files import WriteFile
-from dozen.machinery.kubeconfig import read_kubeconfig, render_kubeconfig
+from dozen.machinery.kubeconfig import parse as parse_kubeconfig
+from dozen.machinery.kubeconfig import read_kubeconfig, render, render_kubeconfig, with_server
 from dozen.machinery.kubernetes import paths, versions
 from dozen.machinery.plan import Input, Put, Shared, Step, View
-from dozen.machinery.resources import secrets
+from dozen.machinery.resources import config, secrets
 from dozen.machinery.resources.kubernetes import SECRETS_STATUS, STATIC_PODS, SecretsStatusSpec
+from dozen.node.configuration import parse
 
 
 class StaticPodSecretsController:
@@ -103,6 +105,7 @@ class KubeletFilesController:
         Input(secrets.KUBELET_SECRETS, secrets.KUBELET),
         Input(secrets.KUBELET_CLIENT, secrets.KUBELET),
         Input(secrets.KUBERNETES_ROOT, secrets.KUBERNETES),
+        Input(config.MACHINE_CONFIG, config.ACTIVE),
     )
     outputs = (Shared(SECRETS_STATUS),)
 
@@ -116,13 +119,29 @@ class KubeletFilesController:
             client = view.get(secrets.KUBELET_CLIENT, secrets.KUBELET)
             if client is None:
                 return
-            yield WriteFile(paths.on_node(paths.CONTROL_PLANE_KUBECONFIG), client.spec.kubeconfig, 0o400)
+            text, path = client.spec.kubeconfig, paths.CONTROL_PLANE_KUBECONFIG
         else:
             token = f"{spec.bootstrap_token_id}.{spec.bootstrap_token_secret}"
             text = render_kubeconfig("local", spec.endpoint.full_path, ca, "kubelet", token=token)
-            yield WriteFile(paths.on_node(paths.BOOTSTRAP_KUBECONFIG), text, 0o400)
-        version = sha256(ca.encode()).hexdigest()[:16]
+            path = paths.BOOTSTRAP_KUBECONFIG
+        server, name = balanced_server(view)
+        if server:
+            text = render(with_server(parse_kubeconfig(text), server, name))
+        yield WriteFile(paths.on_node(path), text, 0o400)
+        version = sha256(f"{ca}{server}{name}".encode()).hexdigest()[:16]
         yield Put(SECRETS_STATUS, secrets.KUBELET, SecretsStatusSpec(ready=True, version=version))
+
+
+def balanced_server(view: View) -> tuple[str, str]:
+    """The URL and name by which a kubelet is to reach API servers, empty where there is no such way."""
+    from dozen.machinery.config import kubernetes
+
+    active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
+    if active is None:
+        return "", ""
+    given = parse(active.spec.text)
+    server = kubernetes.kube_prism_server(given)
+    return server, kubernetes.kube_prism_server_name(given) if server else ""
 
 
 def _files(program: str, files: dict[str, str], uid: int) -> Iterator[Step]:
