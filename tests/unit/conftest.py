@@ -34,6 +34,7 @@ SOCKETS = (
     "provider/test_balancer.py",
     "node/hostdns/*",
     "node/kubeprism/*",
+    "node/sending/*",
     "node/kubernetes/*",
     "node/trust/*",
     "linux/test_files.py",

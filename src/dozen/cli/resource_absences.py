@@ -108,12 +108,6 @@ ABSENT: dict[str, str] = {
         BootedEntries.talos.dev runtime - bootedentry be bes
         UnattendedInstallStatuses.runtime.talos.dev runtime - unattendedinstallstatus uis
     """,
-    "events are told over the API only": """
-        EventSinkConfigs.runtime.talos.dev runtime - eventsinkconfig esc escs
-    """,
-    "the kernel's log is not sent anywhere: KmsgLogConfig has no effect": """
-        KmsgLogConfigs.runtime.talos.dev runtime - kmsglogconfig klc klcs
-    """,
     "an image holds what its recipes list: there are no extensions": """
         ExtensionServiceConfigs.runtime.talos.dev runtime sensitive extensionserviceconfig esc escs
         ExtensionServiceConfigStatuses.runtime.talos.dev runtime - extensionserviceconfigstatus escs

@@ -35,6 +35,10 @@ SHOWN: dict[str, str] = {
             KubePrismConfigs.kubernetes.talos.dev KubePrismEndpoints.kubernetes.talos.dev
             KubePrismStatuses.kubernetes.talos.dev
     """,
+    "native/test_sending.py": """
+        test_logs_and_events_are_sent_to_whoever_is_named
+            EventSinkConfigs.runtime.talos.dev KmsgLogConfigs.runtime.talos.dev
+    """,
     "native/test_host.py": """
         test_services_get_the_variables
             Environments.runtime.talos.dev

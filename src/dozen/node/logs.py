@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,11 +25,16 @@ READ_BYTES = 64 * 1024
 LAG_BYTES = 1024 * 1024
 
 
+Tap = Callable[[str, bytes], None]
+"""Takes the id of a log and a line of it. Must not fail, and must not write to a log itself."""
+
+
 class LogBuffer:
     """The last `RING_BYTES` of one log as whole lines, and its file when there is a place for it."""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, taps: Collection[Tap] = ()) -> None:
         self.id = id
+        self._taps = taps
         self._lines: deque[bytes] = deque()
         self._size = 0
         self._partial = b""
@@ -94,6 +99,8 @@ class LogBuffer:
                 self.close_file()
         for follower in self._followers:
             follower.add(line)
+        for tap in self._taps:
+            tap(self.id, line)
 
 
 class _Follower:
@@ -148,6 +155,7 @@ class Logs:
 
     def __init__(self) -> None:
         self._buffers: dict[str, LogBuffer] = {}
+        self._taps: list[Tap] = []
         self._directory: Path | None = None
 
     def ids(self) -> list[str]:
@@ -161,10 +169,15 @@ class Logs:
         """The log of that id, made when it is new."""
         buffer = self._buffers.get(id)
         if buffer is None:
-            buffer = self._buffers[id] = LogBuffer(id)
+            buffer = self._buffers[id] = LogBuffer(id, self._taps)
             if self._directory is not None:
                 buffer.open_file(self._directory)
         return buffer
+
+    def tap(self, take: Tap) -> Callable[[], None]:
+        """Give every line of every log, also of later ones, to ``take`` from now on; the result ends that."""
+        self._taps.append(take)
+        return lambda: self._taps.remove(take)
 
     def keep_in(self, directory: Path) -> None:
         """Write every log, also later ones, to files in ``directory``. Raises OSError when that cannot be written."""

@@ -361,11 +361,11 @@ def test_columns_point_at_fields(kind: Kind[Spec]) -> None:
         if wire_rows(kind.spec)[0].name == "@":
             continue  # the YAML is the value itself
         cls: type[msgspec.Struct] = kind.spec
-        for name in path.strip("{}").removesuffix("[:]").strip(".").split("."):
+        for name in path.strip("{}").replace("[*]", "").removesuffix("[:]").strip(".").split("."):
             row = next((row for row in wire_rows(cls) if row.name == name), None)
             assert row is not None, f"{path} is not in the YAML"
-            if row.type[0].isupper():
-                cls = struct_named(cls, row.type)
+            if row.type.strip("[]")[0].isupper():
+                cls = struct_named(cls, row.type.strip("[]"))
 
 
 def test_names_and_aliases() -> None:

@@ -256,11 +256,12 @@ _MAIN_RULES: tuple[Callable[[Config], Iterable[Complaint]], ...] = (
     _twice_said,
     _kubernetes,
 )
+_HOST_DOCUMENTS = ("EnvironmentConfig", "EtcFileConfig", "EventSinkConfig", "KmsgLogConfig", "TrustedRootsConfig")
 _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "HostnameConfig": _hostname_document,
     "KubeNetworkConfig": _kubernetes_network,
     "KubeNodeConfig": _kubernetes_node,
-    **dict.fromkeys(("EnvironmentConfig", "EtcFileConfig", "TrustedRootsConfig"), _host_document),
+    **dict.fromkeys(_HOST_DOCUMENTS, _host_document),
     **dict.fromkeys(
         ("LinkConfig", "BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig", "WireguardConfig"),
         _link_document,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from dozen.machinery.config import host
+from dozen.machinery.config.scalars import host_of
 
 if TYPE_CHECKING:
     from dozen.machinery.config.loading import Config
@@ -19,6 +21,8 @@ def check_host(config: Config) -> Iterator[Complaint]:
     assert config.machine is not None
     yield from _files(config)
     yield from _variables("machine.env", config.machine.env)
+    for at, each in enumerate(config.machine.logging.destinations):
+        yield from _receiver(f"machine.logging.destinations[{at}].endpoint", each.endpoint)
 
 
 def _files(config: Config) -> Iterator[Complaint]:
@@ -45,7 +49,12 @@ def _variables(path: str, values: Mapping[str, str]) -> Iterator[Complaint]:
 
 def check_host_document(model: object) -> Iterator[Complaint]:
     """Complaints about a document of its own, with paths in it."""
-    from dozen.machinery.config.documents.runtime import EnvironmentConfig, EtcFileConfig
+    from dozen.machinery.config.documents.runtime import (
+        EnvironmentConfig,
+        EtcFileConfig,
+        EventSinkConfig,
+        KmsgLogConfig,
+    )
     from dozen.machinery.config.documents.security import TrustedRootsConfig
 
     if isinstance(model, EnvironmentConfig):
@@ -57,6 +66,22 @@ def check_host_document(model: object) -> Iterator[Complaint]:
             yield "name", f"/etc/{model.name} {reason}"
     elif isinstance(model, TrustedRootsConfig):
         yield from _authorities(model.certificates)
+    elif isinstance(model, KmsgLogConfig):
+        yield from _receiver("url", model.url)
+    elif isinstance(model, EventSinkConfig) and not _is_place(model.endpoint):
+        yield "endpoint", f'expected a host and a port like 10.0.0.2:8080, found "{model.endpoint}"'
+
+
+def _receiver(path: str, url: str) -> Iterator[Complaint]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("tcp", "udp") or not parts.port or parts.path.strip("/"):
+        yield path, f'expected a URL like tcp://10.0.0.2:5140 or udp://10.0.0.2:5140, found "{url}"'
+
+
+def _is_place(text: str) -> bool:
+    """Whether a text is a host and a port."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isascii() and port.isdigit() and 0 < int(port) < 65536 and host_of(f"tcp://{text}") != ""
 
 
 def _authorities(text: str) -> Iterator[Complaint]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import socket
 import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
+
+from dozen.engine.backoff import random_fraction
 
 # Each connection may hold two buffers of this many bytes.
 CHUNK = 64 * 1024
@@ -81,7 +82,7 @@ class Target:
 class Balancer:
     """Targets, and the clients that are carried to them. ``changed`` is told when a look at them changed something."""
 
-    def __init__(self, changed: Callable[[], None], choose: Callable[[], float] = random.random) -> None:
+    def __init__(self, changed: Callable[[], None], choose: Callable[[], float] = random_fraction) -> None:
         self.targets: tuple[Target, ...] = ()
         self._changed = changed
         self._choose = choose

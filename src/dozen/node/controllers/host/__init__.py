@@ -15,10 +15,12 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
     """Everything that plans. A container (not ``managed``) has its /var from who made it."""
     from dozen.node.controllers.host.environment import EnvironmentController
     from dozen.node.controllers.host.files import HostFileController, PlacingController
+    from dozen.node.controllers.host.receivers import ReceiversController
     from dozen.node.controllers.kubernetes.kubeprism import KubePrismController
     from dozen.node.controllers.network.hostdns import HostDNSAddressController, HostDNSController
 
     yield EnvironmentController()
+    yield ReceiversController()
     yield HostFileController()
     yield PlacingController(managed)
     yield from (HostDNSController(), HostDNSAddressController())
@@ -29,6 +31,8 @@ def host_watchers(machine: Machine) -> Iterator[Watcher]:
     """What serves on the node. Each loads its server when the configuration wants it."""
     from dozen.node.hostdns.watcher import HostDNSWatcher
     from dozen.node.kubeprism.watcher import KubePrismWatcher
+    from dozen.node.sending.watcher import SendingWatcher
 
     yield HostDNSWatcher(machine.store)
     yield KubePrismWatcher(machine.store)
+    yield SendingWatcher(machine)
