@@ -100,3 +100,11 @@ def test_authorities_are_added_and_taken_away(node: LiveNode) -> None:
 def test_what_cannot_be_is_refused(node: LiveNode, document: dict[str, Any], words: str) -> None:
     with pytest.raises(Exception, match=words):
         apply(node, configured(document))
+
+
+def test_seccomp_profiles_are_where_the_kubelet_looks_and_go_with_the_configuration(node: LiveNode) -> None:
+    place = "/var/lib/kubelet/seccomp/profiles/audit.json"
+    apply(node, configured(seccompProfiles=[{"name": "audit.json", "value": {"defaultAction": "SCMP_ACT_LOG"}}]))
+    node.until(lambda: read(node, place) == '{"defaultAction":"SCMP_ACT_LOG"}', "the profile")
+    apply(node, MADE.controlplane)
+    node.until(lambda: not read(node, place), "no profile")

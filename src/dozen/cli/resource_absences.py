@@ -37,9 +37,6 @@ ABSENT: dict[str, str] = {
         ContainerImageStatuses.containers.talos.dev containers - containerimagestatus containerimagestatuses cis
         ContainerInstanceSpecs.containers.talos.dev containers - containerinstancespec containerinstancespecs cis
     """,
-    "pods have RuntimeDefault and the profiles of their images: machine.seccompProfiles has no effect": """
-        SeccompProfiles.cri.talos.dev cri - seccompprofile sp sps
-    """,
     "devices keep the drivers that the kernel gave them": """
         PCIDriverRebindConfigs.runtime.talos.dev hardware - pcidriverrebindconfig pcidrc pcidrcs
         PCIDriverRebindStatuses.runtime.talos.dev hardware - pcidriverrebinds pcidriverrebindstatus pcidrs
@@ -99,10 +96,6 @@ ABSENT: dict[str, str] = {
     """,
     "no routing rules are made: RoutingRuleConfig has no effect; those of the kernel are in RoutingRuleStatuses": """
         RoutingRuleSpecs.net.talos.dev network - routingrulespec rrs
-    """,
-    "containers get containerd's own specification, and containerd the image's configuration": """
-        BaseRuntimeSpecConfigs.cri.talos.dev cri - baseruntimespecconfig brsc brscs
-        CustomizationConfigs.cri.talos.dev cri sensitive customizationconfig cc ccs
     """,
     "the machine is started without a boot loader's menu: systems are not installed to disks yet": """
         BootedEntries.talos.dev runtime - bootedentry be bes

@@ -86,6 +86,10 @@ SHOWN: dict[str, str] = {
         test_values_are_shown_from_memory_and_then_from_the_partition
             MetaKeys.runtime.talos.dev MetaLoads.runtime.talos.dev
     """,
+    "unit/node/controllers/containers/test_runtime.py": """
+        test_what_is_wanted_is_told_and_starts_containerd_again_once
+            CustomizationConfigs.cri.talos.dev BaseRuntimeSpecConfigs.cri.talos.dev SeccompProfiles.cri.talos.dev
+    """,
     "unit/node/controllers/containers/test_registries.py": """
         test_files_come_change_and_go_and_only_credentials_restart
             RegistryConfigs.cri.talos.dev RegistryFiles.cri.dozen

@@ -200,12 +200,12 @@ def test_validate(run: Any) -> None:
 
 
 def test_validate_warns_of_what_is_ignored_and_strictly_refuses_it(run: Any) -> None:
-    run("gen", "config", *CLUSTER, "--config-patch", "machine: {logging: {destinations: [{endpoint: 'udp://a:1'}]}}")
+    run("gen", "config", *CLUSTER, "--config-patch", "machine: {install: {extensions: [{image: 'x'}]}}")
     told = run("validate", "-c", "worker.yaml", "--mode", "cloud")
-    assert "worker.yaml: warning: machine.logging (line " in told.stderr
+    assert "worker.yaml: warning: machine.install.extensions (line " in told.stderr
     assert told.exit_code == 0
     strict = run("validate", "--strict", "--config", "worker.yaml", "-m", "container")
-    assert "worker.yaml: machine.logging (line " in strict.stderr
+    assert "worker.yaml: machine.install.extensions (line " in strict.stderr
     assert "a container is not installed to a disk" in strict.stderr
     assert strict.exit_code == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,3 +77,26 @@ def test_other_authorities_make_it_start_again(monkeypatch: pytest.MonkeyPatch) 
     containerd.CONTAINERD.prepare(after)
     assert placed == [PlaceFiles((PlacedFile(TRUST_BUNDLE, root, 0o644, "append"),))]
     assert tomllib.loads(containerd.compose_config(after)) == tomllib.loads(RECIPE.read_text())
+
+
+def test_parts_are_laid_over_and_credentials_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    base = tmp_path / "base-spec.json"
+    monkeypatch.setattr(containerd, "BASE_SPECIFICATION", str(base))
+    documents = (
+        "---\napiVersion: v1alpha1\nkind: CRICustomizationConfig\nname: more\ncontent: 'oom_score = 1'\n"
+        "---\napiVersion: v1alpha1\nkind: CRIBaseRuntimeSpecConfig\noverrides: {process: {cwd: /tmp}}\n"
+    )
+    given = machine(generate("c", "https://127.0.0.1:6443").worker + AUTH + documents)
+    told = tomllib.loads(containerd.compose_config(given))
+    cri = told["plugins"]["io.containerd.grpc.v1.cri"]
+    assert told["oom_score"] == 1
+    assert cri["registry"]["configs"]["registry.test:5000"]["auth"]["username"] == "ann"
+    assert cri["containerd"]["runtimes"]["runc"]["base_runtime_spec"] == str(base)
+    assert containerd.CONTAINERD.prepare
+    assert containerd.CONTAINERD.is_current
+    containerd.CONTAINERD.prepare(given)
+    assert json.loads(base.read_text())["process"]["cwd"] == "/tmp"
+    assert containerd.CONTAINERD.is_current(given)
+    assert not containerd.CONTAINERD.is_current(
+        machine(generate("c", "https://127.0.0.1:6443").worker + AUTH + documents.replace("/tmp", "/"))
+    )

@@ -5,7 +5,8 @@ Much of it can be said in two ways (see `effective`); these functions answer for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dozen.machinery.config.effective import find_document, find_documents
 
@@ -17,6 +18,9 @@ CREATE, OVERWRITE, APPEND = "create", "overwrite", "append"
 TRUST_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 # A part of containerd's configuration, which files in the field have here.
 RUNTIME_PARTS = "/etc/cri/conf.d/"
+LEGACY_PART = "20-customization.part"
+# Where the kubelet looks for profiles that pods name (its own folder, and ``seccomp`` in it).
+SECCOMP = "/var/lib/kubelet/seccomp/profiles/"
 # Files and folders below /etc that are not the configuration's to write, and what to do instead.
 OWN_FILES = {
     "hosts": "is written by the node: say it with StaticHostConfig",
@@ -93,6 +97,11 @@ def host_files(config: Config) -> tuple[HostFile, ...]:
         if before is not None and file.operation == APPEND:
             file = before._replace(content=before.content + file.content)
         found[file.path] = file
+    for name, profile in seccomp_profiles(config).items():
+        import msgspec
+
+        text = msgspec.json.encode(profile).decode()
+        found[f"{SECCOMP}{name}"] = HostFile(f"{SECCOMP}{name}", text, 0o644, CREATE)
     if roots := trusted_roots(config):
         found[TRUST_BUNDLE] = HostFile(TRUST_BUNDLE, roots, 0o644, APPEND)
     return tuple(found.values())
@@ -112,13 +121,31 @@ def reason_against(path: str) -> str:
     return ""
 
 
-def runtime_parts(config: Config) -> tuple[str, ...]:
-    """Parts of containerd's configuration (TOML), in the order in which they are laid over the node's own."""
-    parts = {each.name: each.content for each in find_documents(config, "CRICustomizationConfig")}
-    for file in config.machine.files if config.machine else ():
-        if file.path.startswith(RUNTIME_PARTS):
-            parts["customization"] = file.content
-    return tuple(content for _, content in sorted(parts.items()))
+def runtime_parts(config: Config) -> dict[str, str]:
+    """Parts of containerd's configuration (TOML) by name, in the order in which they are laid over the node's own."""
+    parts = {
+        file.path.removeprefix(RUNTIME_PARTS): file.content
+        for file in (config.machine.files if config.machine else ())
+        if file.path.startswith(RUNTIME_PARTS)
+    }
+    # The name that files in the field have here goes with the documents' names.
+    if LEGACY_PART in parts:
+        parts["customization"] = parts.pop(LEGACY_PART)
+    parts |= {each.name: each.content for each in find_documents(config, "CRICustomizationConfig")}
+    return dict(sorted(parts.items()))
+
+
+def base_runtime_spec(config: Config) -> dict[str, Any]:
+    """What containers of pods are to be given otherwise than containerd would."""
+    document = find_document(config, "CRIBaseRuntimeSpecConfig")
+    said = document.overrides if document else (config.machine.base_runtime_spec_overrides if config.machine else None)
+    return dict(said) if isinstance(said, Mapping) else {}
+
+
+def seccomp_profiles(config: Config) -> dict[str, dict[str, Any]]:
+    """Profiles by name."""
+    profiles = config.machine.seccomp_profiles if config.machine else ()
+    return {each.name: dict(each.value) if isinstance(each.value, Mapping) else {} for each in profiles}
 
 
 def host_dns(config: Config) -> HostDns:

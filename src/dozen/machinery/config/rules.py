@@ -256,7 +256,10 @@ _MAIN_RULES: tuple[Callable[[Config], Iterable[Complaint]], ...] = (
     _twice_said,
     _kubernetes,
 )
-_HOST_DOCUMENTS = ("EnvironmentConfig", "EtcFileConfig", "EventSinkConfig", "KmsgLogConfig", "TrustedRootsConfig")
+_HOST_DOCUMENTS = (
+    *("CRICustomizationConfig", "EnvironmentConfig", "EtcFileConfig", "EventSinkConfig", "KmsgLogConfig"),
+    "TrustedRootsConfig",
+)
 _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "HostnameConfig": _hostname_document,
     "KubeNetworkConfig": _kubernetes_network,

@@ -21,6 +21,9 @@ def check_host(config: Config) -> Iterator[Complaint]:
     assert config.machine is not None
     yield from _files(config)
     yield from _variables("machine.env", config.machine.env)
+    for at, profile in enumerate(config.machine.seccomp_profiles):
+        if not profile.name or "/" in profile.name or profile.name.startswith("."):
+            yield f"machine.seccompProfiles[{at}].name", f'expected the name of a file, found "{profile.name}"'
     for at, each in enumerate(config.machine.logging.destinations):
         yield from _receiver(f"machine.logging.destinations[{at}].endpoint", each.endpoint)
 
@@ -33,6 +36,8 @@ def _files(config: Config) -> Iterator[Complaint]:
         path = f"machine.files[{at}].path"
         if seen[file.path] > 1 and file.op != host.APPEND:
             yield path, f"{file.path} is written more than once"
+        if file.path.startswith(host.RUNTIME_PARTS):
+            yield from _part(f"machine.files[{at}].content", file.content)
         if reason := host.reason_against(file.path):
             yield path, f"{file.path} {reason}"
         elif file.op == host.CREATE and not file.path.startswith(("/var/", host.RUNTIME_PARTS)):
@@ -49,6 +54,7 @@ def _variables(path: str, values: Mapping[str, str]) -> Iterator[Complaint]:
 
 def check_host_document(model: object) -> Iterator[Complaint]:
     """Complaints about a document of its own, with paths in it."""
+    from dozen.machinery.config.documents.cri import CRICustomizationConfig
     from dozen.machinery.config.documents.runtime import (
         EnvironmentConfig,
         EtcFileConfig,
@@ -66,10 +72,21 @@ def check_host_document(model: object) -> Iterator[Complaint]:
             yield "name", f"/etc/{model.name} {reason}"
     elif isinstance(model, TrustedRootsConfig):
         yield from _authorities(model.certificates)
+    elif isinstance(model, CRICustomizationConfig):
+        yield from _part("content", model.content)
     elif isinstance(model, KmsgLogConfig):
         yield from _receiver("url", model.url)
     elif isinstance(model, EventSinkConfig) and not _is_place(model.endpoint):
         yield "endpoint", f'expected a host and a port like 10.0.0.2:8080, found "{model.endpoint}"'
+
+
+def _part(path: str, text: str) -> Iterator[Complaint]:
+    from dozen.machinery.runtimeconfig import BadPart, read_part
+
+    try:
+        read_part(text)
+    except BadPart as error:
+        yield path, str(error)
 
 
 def _receiver(path: str, url: str) -> Iterator[Complaint]:

@@ -47,6 +47,7 @@ _NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery 
 _NO_KUBESPAN = _ignored("there is no encrypted network between nodes")
 _INSTALLED = _idle("read when the system is installed to a disk")
 _ALWAYS = _idle("always so")
+_NO_PROVIDERS = _ignored("the image has no programs that give credentials: use machine.registries")
 _NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
 
 _VARIABLES = Support(State.USED, "by services when they start, by downloads at once; not PATH and what loads code")
@@ -88,15 +89,11 @@ SUPPORT: dict[str, Support] = {
     "machine.kubelet.disableManifestsDirectory": Support(
         State.USED, "on workers; a control plane's own pods are handed over in that directory"
     ),
-    "machine.kubelet.credentialProviderConfig": _ignored(
-        "images are pulled with the credentials of machine.registries"
-    ),
+    "machine.kubelet.credentialProviderConfig": _NO_PROVIDERS,
     "machine.network.interfaces.vip": Support(
         State.USED, "on links of their own; addresses of clouds and of VLANs are not moved"
     ),
     "cluster.network.cni.flannel.kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
-    "machine.seccompProfiles": _ignored("pods have RuntimeDefault and profiles of their images"),
-    "machine.baseRuntimeSpecOverrides": _ignored("containers get containerd's own specification"),
     "cluster": _USED,
     "cluster.discovery.enabled": Support(State.USED, "members are the Nodes that Kubernetes lists"),
     "cluster.discovery.registries.kubernetes": _idle("members are the Nodes that Kubernetes lists"),
@@ -109,8 +106,8 @@ SUPPORT: dict[str, Support] = {
     "BlackholeRouteConfig:": _ignored("no such route is made"),
     "BondConfig:": _KIND_OF_LINK,
     "BridgeConfig:": _KIND_OF_LINK,
-    "CRIBaseRuntimeSpecConfig:": _ignored("containers get containerd's own specification"),
-    "CRICustomizationConfig:": _ignored("containerd's configuration is the image's"),
+    "CRIBaseRuntimeSpecConfig:": _USED,
+    "CRICustomizationConfig:": Support(State.USED, "laid over containerd's configuration, which is of version 2"),
     "ContainerConfig:": _ignored("only Kubernetes starts containers"),
     "DHCPv4Config:": _USED,
     "DHCPv4Config:ignoreHostname": _ignored("a host name from DHCP is taken unless the configuration has one"),
@@ -142,7 +139,7 @@ SUPPORT: dict[str, Support] = {
     "KubeTalosAPIAccessConfig:": _ignored("pods get no access to this API"),
     "LVMLogicalVolumeConfig:": _NO_VOLUMES,
     "LVMVolumeGroupConfig:": _NO_VOLUMES,
-    "KubeCredentialProviderConfig:": _ignored("images are pulled with the credentials of machine.registries"),
+    "KubeCredentialProviderConfig:": _NO_PROVIDERS,
     "KubeFlannelCNIConfig:kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
     "Layer2VIPConfig:": _USED,
     "LinkAliasConfig:": _ignored("links keep their names"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dozen.machinery.resource import NO_LABELS, Kind, Sensitivity
 from dozen.machinery.resources.secrets import PemPair
@@ -107,3 +108,57 @@ class WrittenFilesSpec(Spec):
 
 
 WRITTEN_FILES = Kind("RegistryFiles.cri.dozen", "cri", WrittenFilesSpec, "RegistryFiles")
+
+
+class CustomizationConfigSpec(Spec):
+    """A part that is laid over containerd's configuration; ids are the documents' names."""
+
+    content: str = ""
+
+    WIRE = "1 content string"
+
+
+CUSTOMIZATION_CONFIG = Kind(
+    "CustomizationConfigs.cri.talos.dev",
+    "cri",
+    CustomizationConfigSpec,
+    "CustomizationConfig",
+    aliases=("customizationconfig", "cc", "ccs"),
+    sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+class BaseRuntimeSpecConfigSpec(Spec):
+    """What containers of pods are given otherwise than containerd would; id ``base-runtime-spec``."""
+
+    object: Mapping[str, Any] = NO_LABELS
+
+    WIRE = "1 object json"
+
+
+BASE_RUNTIME_SPEC = "base-runtime-spec"
+BASE_RUNTIME_SPEC_CONFIG = Kind(
+    "BaseRuntimeSpecConfigs.cri.talos.dev",
+    "cri",
+    BaseRuntimeSpecConfigSpec,
+    "BaseRuntimeSpecConfig",
+    aliases=("baseruntimespecconfig", "brsc", "brscs"),
+)
+
+
+class SeccompProfileSpec(Spec):
+    """A profile that pods may name as ``localhostProfile: profiles/NAME``; ids are the names."""
+
+    name: str = ""
+    value: Mapping[str, Any] = NO_LABELS
+
+    WIRE = "1 name string, 2 value json"
+
+
+SECCOMP_PROFILE = Kind(
+    "SeccompProfiles.cri.talos.dev",
+    "cri",
+    SeccompProfileSpec,
+    "SeccompProfile",
+    aliases=("seccompprofile", "sp", "sps"),
+)

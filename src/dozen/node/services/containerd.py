@@ -1,4 +1,4 @@
-"""containerd as a service: the image's configuration for it, with the credentials of registries behind that.
+"""containerd as a service: the image's configuration for it, and what the machine configuration changes of that.
 
 Everything else about registries is read at each pull (`dozen.machinery.registries`).
 """
@@ -12,47 +12,80 @@ from dozen.node.process import Confinement
 from dozen.node.services.definition import Condition, Health, Service, needs_own_kernel
 
 if TYPE_CHECKING:
+    from dozen.machinery.config import Config
     from dozen.node.machine import Machine
 
 SOURCE = "/etc/containerd/config.toml"
 CONFIG = "/system/etc/containerd/config.toml"
+BASE_SPECIFICATION = "/system/etc/containerd/base-spec.json"
 
 
 def compose_config(machine: Machine) -> str:
     """What containerd is to read. The machine's configuration is asked itself: there may be no resources of it yet."""
     text = _read(SOURCE)
-    if machine.config is not None:
-        import hashlib
+    if machine.config is None:
+        return text
+    from dozen.machinery.config import host
+    from dozen.machinery.config.registries import registries
 
-        from dozen.machinery.config import host
-        from dozen.machinery.config.registries import registries
+    credentials = ""
+    if registries(machine.config).credentials:
+        from dozen.machinery.registries import render_credentials
+        from dozen.node.controllers.containers.registries import read_registries
 
-        if registries(machine.config).credentials:
-            from dozen.machinery.registries import render_credentials
-            from dozen.node.controllers.containers.registries import read_registries
+        credentials = render_credentials(read_registries(machine.config))
+    parts, base = host.runtime_parts(machine.config), _base_specification(machine.config)
+    if parts or base:
+        from dozen.machinery.runtimeconfig import compose
 
-            text += render_credentials(read_registries(machine.config))
-        if roots := host.trusted_roots(machine.config):
-            # It reads whom to trust when it starts: others have to make it start again.
-            text += f"# Trusted beside the image's authorities: {hashlib.sha256(roots.encode()).hexdigest()}\n"
-    return text
+        text = compose(text, (*parts.values(), credentials), BASE_SPECIFICATION if base else "")
+    else:
+        text += credentials
+    # These it reads once, when it starts: others have to make it start again.
+    return text + _digest("Base specification", base) + _digest("Trusted", host.trusted_roots(machine.config))
+
+
+def _digest(name: str, content: str) -> str:
+    """A comment that tells what containerd does not read from this file."""
+    if not content:
+        return ""
+    import hashlib
+
+    return f"# {name}: {hashlib.sha256(content.encode()).hexdigest()}\n"
+
+
+def _base_specification(config: Config) -> str:
+    """What containers begin from, as JSON; empty when that is up to containerd."""
+    from dozen.machinery.config.host import base_runtime_spec
+
+    overrides = base_runtime_spec(config)
+    if not overrides:
+        return ""
+    import msgspec
+
+    from dozen.machinery.runtimeconfig import base_specification
+
+    return msgspec.json.encode(base_specification(overrides)).decode()
 
 
 def _prepare(machine: Machine) -> None:
-    """Its configuration, and whom it trusts, which may be asked for sooner than the controllers get to it."""
+    """Its configuration and what that refers to, which may be asked for sooner than the controllers get to it."""
     from dozen.linux.generated import write_file
     from dozen.machinery.effects.files import WriteFile
 
     write_file(WriteFile(CONFIG, compose_config(machine), 0o600))
-    if machine.config is not None:
-        from dozen.machinery.config.host import TRUST_BUNDLE, host_files
+    if machine.config is None:
+        return
+    from dozen.machinery.config.host import TRUST_BUNDLE, host_files
 
-        trust = [file for file in host_files(machine.config) if file.path == TRUST_BUNDLE]
-        if trust:
-            from dozen.linux import hostfiles
-            from dozen.machinery.effects.hostfiles import PlacedFile, PlaceFiles
+    if base := _base_specification(machine.config):
+        write_file(WriteFile(BASE_SPECIFICATION, base))
+    trust = [file for file in host_files(machine.config) if file.path == TRUST_BUNDLE]
+    if trust:
+        from dozen.linux import hostfiles
+        from dozen.machinery.effects.hostfiles import PlacedFile, PlaceFiles
 
-            hostfiles.run(PlaceFiles(tuple(PlacedFile(*file) for file in trust)))
+        hostfiles.run(PlaceFiles(tuple(PlacedFile(*file) for file in trust)))
 
 
 def _is_current(machine: Machine) -> bool:

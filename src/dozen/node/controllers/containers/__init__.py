@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 def container_controllers() -> Iterator[Controller]:
     """Everything that plans; not for a container, which runs no containers."""
-    from dozen.node.controllers.containers import registries
+    from dozen.node.controllers.containers import registries, runtime
 
     yield registries.RegistriesController()
     yield registries.RegistryFilesController()
+    yield runtime.RuntimeController()

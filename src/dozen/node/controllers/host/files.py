@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from dozen.machinery.config.host import SECCOMP
+from dozen.machinery.effects.files import RemoveFile
 from dozen.machinery.effects.hostfiles import PlacedFile, PlaceFiles
 from dozen.machinery.effects.services import RefreshService
 from dozen.machinery.plan import Input, Put, Shared, Step, View
@@ -68,6 +70,8 @@ class PlacingController:
         changed = [each for each in wanted if done.get(each.id) != _version(each)]
         present = {each.id for each in view.list(HOST_FILE)}
         gone = tuple(id for id in done if id not in present and id.startswith(ETC))
+        # Profiles are the configuration's alone: a pod that names one which is no longer there is to be told.
+        yield from (RemoveFile(id) for id in done if id not in present and id.startswith(SECCOMP))
         # Some of them may fail: what was begun is known by its status, and given back when it is no longer wanted.
         yield from (Put(HOST_FILE_STATUS, each.id, EtcFileStatusSpec()) for each in changed if each.id not in done)
         if changed or gone:
