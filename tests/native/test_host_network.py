@@ -82,3 +82,28 @@ def test_connections_reach_the_api_server_that_answers(node: LiveNode) -> None:
     node.until(lambda: not status()["healthy"], "nobody", 30)
     apply(node, MADE.controlplane)
     node.until(lambda: status() is None, "no listener")
+
+
+def test_probes_tell_what_works(node: LiveNode) -> None:
+    probes = (
+        {"kind": "TCPProbeConfig", "name": "port", "endpoint": "127.0.0.1:7100", "interval": "200ms"},
+        {"kind": "HTTPProbeConfig", "name": "page", "url": "http://127.0.0.1:7101/x", "interval": "200ms"},
+    )
+    statuses = lambda: node.resources("ProbeStatuses.net.talos.dev", "network")  # noqa: E731
+    assert apply(node, configured(*probes)) == []
+    found = node.until(lambda: len(statuses()) == 2 and statuses(), "both probes")
+    assert not found["port"]["success"]
+    assert "refused" in found["port"]["lastError"]
+    spec = node.resources("ProbeSpecs.net.talos.dev", "network")["page"]
+    assert (spec["interval"], spec["http"]["timeout"]) == ("200ms", "10s")
+    with (
+        serving(node, "native.tcp_tools", "serve", "127.0.0.1", "7100", "x"),
+        serving(node, "native.tcp_tools", "serve", "127.0.0.1", "7101", "HTTP/1.1 302 Found\r\n\r\n"),
+    ):
+        good = {"success": True, "lastError": ""}
+        node.until(lambda: statuses() == {"port": good, "page": good}, "both to work")
+    node.until(lambda: not statuses()["port"]["success"], "the port closed")
+    with serving(node, "native.tcp_tools", "serve", "127.0.0.1", "7101", "HTTP/1.1 500 No\r\n\r\n"):
+        node.until(lambda: statuses()["page"]["lastError"] == "answered with HTTP status 500", "the page broken")
+    apply(node, MADE.controlplane)
+    node.until(lambda: statuses() == {}, "no probes")

@@ -13,7 +13,7 @@ import pytest
 from dozen.provider.machines import BootImage
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
-from native.hosts import MADE, apply, configured, serving, started
+from native.hosts import MADE, apply, configured, inside, serving, started
 
 TAGS = {"site": "here"}
 
@@ -83,3 +83,14 @@ def test_logs_and_events_are_sent_to_whoever_is_named(node: LiveNode) -> None:
         # What is no longer wanted gets what is left, and nothing more.
         apply(node, MADE.controlplane)
         node.until(lambda: any("configuration origin=API" in each["msg"] for each in lines.records()), "its last line")
+
+
+def test_debugging_says_more(node: LiveNode) -> None:
+    """A question that nobody answers is worth a line only then."""
+    settings = {"features": {"hostDNS": {"enabled": True}}, "network": {"nameservers": ["127.0.0.1"]}}
+    apply(node, "debug: true\n" + configured(**settings))
+    caches = lambda: node.resources("DNSResolveCaches.net.talos.dev", "network")  # noqa: E731
+    node.until(caches, "a DNS server")
+    inside(node, "native.dns_tools", "ask", "127.0.0.53", "why.test", "udp").communicate(timeout=20)
+    node.until(lambda: "debug dozen.dns name=why.test error=" in node.logs("machined"), "more in the log")
+    apply(node, MADE.controlplane)

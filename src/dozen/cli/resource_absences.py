@@ -90,10 +90,6 @@ ABSENT: dict[str, str] = {
     "what the platform says of the network is in PlatformNetworks.config.dozen": """
         PlatformConfigs.net.talos.dev network - platformconfig pc pcs
     """,
-    "nothing is probed: TCPProbeConfig and HTTPProbeConfig have no effect": """
-        ProbeSpecs.net.talos.dev network - probespec ps
-        ProbeStatuses.net.talos.dev network - probe probes probestatus ps
-    """,
     "no routing rules are made: RoutingRuleConfig has no effect; those of the kernel are in RoutingRuleStatuses": """
         RoutingRuleSpecs.net.talos.dev network - routingrulespec rrs
     """,

@@ -34,6 +34,8 @@ SHOWN: dict[str, str] = {
         test_connections_reach_the_api_server_that_answers
             KubePrismConfigs.kubernetes.talos.dev KubePrismEndpoints.kubernetes.talos.dev
             KubePrismStatuses.kubernetes.talos.dev
+        test_probes_tell_what_works
+            ProbeSpecs.net.talos.dev ProbeStatuses.net.talos.dev
     """,
     "native/test_sending.py": """
         test_logs_and_events_are_sent_to_whoever_is_named
@@ -248,6 +250,8 @@ SHOWN: dict[str, str] = {
             TimeMeasurements.time.dozen
     """,
     "unit/node/controllers/time/test_time.py": """
+        test_after_long_enough_a_clock_that_nobody_compared_has_to_do
+            ClockPatience.time.dozen
         test_the_first_measurement_is_believed
             TimeStatuses.v1alpha1.talos.dev NTPStatuses.v1alpha1.talos.dev
         test_an_adjustment_that_failed_is_tried_again

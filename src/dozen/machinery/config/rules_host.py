@@ -11,6 +11,7 @@ from dozen.machinery.config import host
 from dozen.machinery.config.scalars import host_of
 
 if TYPE_CHECKING:
+    from dozen.machinery.config.documents.network import HTTPProbeConfig, TCPProbeConfig
     from dozen.machinery.config.loading import Config
 
 Complaint = tuple[str, str]
@@ -55,6 +56,7 @@ def _variables(path: str, values: Mapping[str, str]) -> Iterator[Complaint]:
 def check_host_document(model: object) -> Iterator[Complaint]:
     """Complaints about a document of its own, with paths in it."""
     from dozen.machinery.config.documents.cri import CRICustomizationConfig
+    from dozen.machinery.config.documents.network import HTTPProbeConfig, TCPProbeConfig
     from dozen.machinery.config.documents.runtime import (
         EnvironmentConfig,
         EtcFileConfig,
@@ -76,8 +78,23 @@ def check_host_document(model: object) -> Iterator[Complaint]:
         yield from _part("content", model.content)
     elif isinstance(model, KmsgLogConfig):
         yield from _receiver("url", model.url)
+    elif isinstance(model, HTTPProbeConfig | TCPProbeConfig):
+        yield from _probe(model)
     elif isinstance(model, EventSinkConfig) and not _is_place(model.endpoint):
         yield "endpoint", f'expected a host and a port like 10.0.0.2:8080, found "{model.endpoint}"'
+
+
+def _probe(model: HTTPProbeConfig | TCPProbeConfig) -> Iterator[Complaint]:
+    from dozen.machinery.config.documents.network import HTTPProbeConfig
+
+    if isinstance(model, HTTPProbeConfig):
+        if urlsplit(model.url).scheme not in ("http", "https"):
+            yield "url", f'expected a URL that begins with http:// or https://, found "{model.url}"'
+    elif not _is_place(model.endpoint):
+        yield "endpoint", f'expected a host and a port like 10.0.0.2:8080, found "{model.endpoint}"'
+    for name, value in (("interval", model.interval), ("timeout", model.timeout)):
+        if value is not None and value <= 0:
+            yield name, f"expected more than no time, found {value:g} s"
 
 
 def _part(path: str, text: str) -> Iterator[Complaint]:

@@ -36,6 +36,7 @@ THEMES = (
     "controlplane",
     "cri",
     "perf",
+    "probes",
     "routing",
     "ethernet",
 )

@@ -51,3 +51,21 @@ CLOCK_ADJUSTMENT = Kind(
     aliases=("clockadjustment",),
     columns=(("Action", "{.action}"), ("Offset", "{.offset}"), ("Steps", "{.steps}")),
 )
+
+
+class ClockPatience(Spec):
+    """The time that others wait for a right clock is over; id ``boot``, there when that is so."""
+
+    waited: int = 0
+
+    WIRE = "1 waited duration"
+
+
+CLOCK_PATIENCE = Kind(
+    "ClockPatience.time.dozen",
+    "runtime",
+    ClockPatience,
+    "ClockPatience",
+    aliases=("clockpatience",),
+    columns=(("Waited", "{.waited}"),),
+)

@@ -127,12 +127,16 @@ PLATFORM_NETWORK = Kind(
 
 
 class TimeSettings(Spec):
-    """Whether the clock is kept right, and with whom; no servers means those that DHCP names, or the default."""
+    """Whether the clock is kept right, and with whom; no servers means those that DHCP names, or the default.
+
+    ``boot_timeout`` (0: for ever) is how long others wait for that, from the machine's start.
+    """
 
     enabled: bool = True
     servers: tuple[str, ...] = ()
+    boot_timeout: int = 0
 
-    WIRE = "1 enabled bool, 2 servers [string] omit"
+    WIRE = "1 enabled bool, 2 servers [string] omit, 3 bootTimeout duration omit"
 
 
 TIME_SETTINGS = Kind(

@@ -128,7 +128,9 @@ def _time(given: Config) -> settings.TimeSettings:
     from dozen.machinery.config import effective
 
     sync = effective.time_sync(given)
-    return settings.TimeSettings(enabled=sync.enabled, servers=sync.servers)
+    return settings.TimeSettings(
+        enabled=sync.enabled, servers=sync.servers, boot_timeout=round((sync.boot_timeout or 0) * 1e9)
+    )
 
 
 def _kernel(given: Config) -> settings.KernelSettings:

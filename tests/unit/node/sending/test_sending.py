@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+from dozen.engine.outputs import Outputs
+from dozen.engine.publisher import Publisher
+from dozen.engine.store import Store
+from dozen.machinery.config.generating import generate
 from dozen.machinery.logrecords import kernel_record, service_record
 from dozen.machinery.messages import message
+from dozen.machinery.resources import config
 from dozen.node.events import Events
 from dozen.node.logs import Logs
 from dozen.node.sending import sender as module
+from dozen.node.sending.debug import DebugWatcher
 from dozen.node.sending.events import encode_event
 from dozen.node.sending.outbox import Outbox
 from dozen.node.sending.sender import Sender, TcpLine, UdpLine, line_to
@@ -213,3 +221,31 @@ def test_a_tap_gets_each_line_of_each_log_until_it_is_closed() -> None:
     stop()
     logs.open("a").write(b"after\n")
     assert heard == [("a", b"one\n"), ("b", b"three\n"), ("a", b"two\n")]
+
+
+def test_with_debug_what_services_log_is_on_the_console_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store, logs, kernel = Store(), Logs(), tmp_path / "kmsg"
+        kernel.touch()
+
+        async def apply(text: str) -> None:
+            store.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text), owner="test")
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        worker = generate("c", "https://127.0.0.1:6443").worker
+        running = asyncio.create_task(DebugWatcher(store, logs, str(kernel)).run(Publisher(Outputs(store, "d", ()))))
+        await apply(worker)
+        logs.open("etcd").write(b"one\n")
+        assert logging.getLogger("dozen").level == logging.INFO
+        await apply("debug: true\n" + worker)
+        assert logging.getLogger("dozen").level == logging.DEBUG
+        logs.open("etcd").write(b"two\n")
+        logs.open("machined").write(b"its own\n")
+        await apply(worker)
+        logs.open("etcd").write(b"three\n")
+        assert kernel.read_text() == "<30>[etcd] two"
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(scenario())

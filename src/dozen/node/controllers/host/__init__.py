@@ -18,6 +18,7 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
     from dozen.node.controllers.host.receivers import ReceiversController
     from dozen.node.controllers.kubernetes.kubeprism import KubePrismController
     from dozen.node.controllers.network.hostdns import HostDNSAddressController, HostDNSController
+    from dozen.node.controllers.network.probes import ProbeController
 
     yield EnvironmentController()
     yield ReceiversController()
@@ -25,14 +26,19 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
     yield PlacingController(managed)
     yield from (HostDNSController(), HostDNSAddressController())
     yield KubePrismController()
+    yield ProbeController()
 
 
 def host_watchers(machine: Machine) -> Iterator[Watcher]:
     """What serves on the node. Each loads its server when the configuration wants it."""
+    from dozen.node.controllers.network.probes import ProbeWatcher
     from dozen.node.hostdns.watcher import HostDNSWatcher
     from dozen.node.kubeprism.watcher import KubePrismWatcher
+    from dozen.node.sending.debug import DebugWatcher
     from dozen.node.sending.watcher import SendingWatcher
 
     yield HostDNSWatcher(machine.store)
     yield KubePrismWatcher(machine.store)
     yield SendingWatcher(machine)
+    yield DebugWatcher(machine.store, machine.logs)
+    yield ProbeWatcher(machine.store)

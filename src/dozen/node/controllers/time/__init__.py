@@ -26,6 +26,8 @@ def time_watchers(store: Store, log: logging.Logger, managed: bool = True) -> It
     """Everything that observes."""
     if managed:
         from dozen.node.controllers.time.measure import AdjtimeWatcher, TimeWatcher
+        from dozen.node.controllers.time.patience import PatienceWatcher
 
+        yield PatienceWatcher(store)
         yield TimeWatcher(store, log)
         yield AdjtimeWatcher(store)

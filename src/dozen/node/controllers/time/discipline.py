@@ -11,7 +11,13 @@ from collections.abc import Iterable
 
 from dozen.machinery.effects.time import SlewClock, StepClock
 from dozen.machinery.plan import Effect, Input, Put, Step, View
-from dozen.machinery.resources.clock import CLOCK_ADJUSTMENT, TIME_MEASUREMENT, ClockAdjustment, TimeMeasurement
+from dozen.machinery.resources.clock import (
+    CLOCK_ADJUSTMENT,
+    CLOCK_PATIENCE,
+    TIME_MEASUREMENT,
+    ClockAdjustment,
+    TimeMeasurement,
+)
 from dozen.machinery.resources.settings import TIME, TIME_SETTINGS
 from dozen.machinery.resources.time import NTP_STATUS, TIME_STATUS, NTPStatusSpec, TimeStatusSpec
 
@@ -24,7 +30,7 @@ class ClockController:
     """TimeMeasurement + TimeSettings → the clock is adjusted, once for each measurement → TimeStatus."""
 
     name = "time-clock"
-    inputs = (Input(TIME_MEASUREMENT), Input(TIME_SETTINGS))
+    inputs = (Input(TIME_MEASUREMENT), Input(TIME_SETTINGS), Input(CLOCK_PATIENCE))
     outputs = (TIME_STATUS, NTP_STATUS, CLOCK_ADJUSTMENT)
 
     def __init__(self, managed: bool = True) -> None:
@@ -44,7 +50,9 @@ class ClockController:
             yield Put(CLOCK_ADJUSTMENT, LAST, done)
             spikes = NTPStatusSpec(spike_detected=done.spikes > 0, consecutive_spikes=done.spikes)
             yield Put(NTP_STATUS, NODE, spikes)
-        yield Put(TIME_STATUS, NODE, TimeStatusSpec(synced=done.number > 0, epoch=done.steps))
+        # After long enough a clock that nobody has compared has to do; it is put right when somebody answers.
+        synced = done.number > 0 or bool(view.list(CLOCK_PATIENCE))
+        yield Put(TIME_STATUS, NODE, TimeStatusSpec(synced=synced, epoch=done.steps))
 
 
 def decide(measured: TimeMeasurement, before: ClockAdjustment) -> ClockAdjustment:

@@ -6,13 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dozen.engine.outputs import Outputs
+from dozen.engine.publisher import Publisher
+from dozen.engine.store import Store
 from dozen.machinery.effects.time import SlewClock, StepClock
 from dozen.machinery.plan import Effect, Put
-from dozen.machinery.resources.clock import CLOCK_ADJUSTMENT, TIME_MEASUREMENT, ClockAdjustment, TimeMeasurement
+from dozen.machinery.resources.clock import (
+    CLOCK_ADJUSTMENT,
+    CLOCK_PATIENCE,
+    TIME_MEASUREMENT,
+    ClockAdjustment,
+    ClockPatience,
+    TimeMeasurement,
+)
 from dozen.machinery.resources.settings import TIME, TIME_SETTINGS, TimeSettings
 from dozen.machinery.resources.time import NTP_STATUS, TIME_STATUS, NTPStatusSpec, TimeStatusSpec
 from dozen.node.controllers.time.discipline import LAST, NODE, ClockController, decide
 from dozen.node.controllers.time.measure import LONGEST_POLL, SHORTEST_POLL, next_poll
+from dozen.node.controllers.time.patience import BOOT, PatienceWatcher
 from dozen.testing.controllers import Bench, PlainView
 
 
@@ -100,3 +111,25 @@ def test_the_better_the_clock_the_rarer_the_questions() -> None:
         poll = next_poll(poll, offset)
         polls.append(poll)
     assert polls == [32, 64, 128, 256, 512, 1024, LONGEST_POLL, 512, 256, SHORTEST_POLL]
+
+
+def test_after_long_enough_a_clock_that_nobody_compared_has_to_do() -> None:
+    view = PlainView((CLOCK_PATIENCE, BOOT, ClockPatience(waited=1)))
+    assert list(ClockController().plan(view)) == [Put(TIME_STATUS, NODE, TimeStatusSpec(synced=True))]
+
+    async def scenario() -> None:
+        uptime, store = [5.0], Store()
+        publish = Publisher(Outputs(store, "time-patience", PatienceWatcher.outputs))
+        watcher = PatienceWatcher(store, lambda: uptime[0])
+
+        def look(timeout: int) -> tuple[float | None, bool]:
+            store.put(TIME_SETTINGS, TIME, TimeSettings(boot_timeout=timeout * 10**9), owner="test")
+            return watcher._look(publish), store.find(CLOCK_PATIENCE, BOOT) is not None
+
+        assert look(0) == (None, False)
+        assert look(9) == (4.0, False)
+        uptime[0] = 10.0
+        assert look(8) == (None, True)
+        assert look(0) == (None, False)
+
+    asyncio.run(scenario())
