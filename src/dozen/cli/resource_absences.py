@@ -124,10 +124,6 @@ ABSENT: dict[str, str] = {
         SiderolinkConfigs.siderolink.talos.dev config sensitive siderolinkconfig sc scs
         SiderolinkTunnels.siderolink.talos.dev config sensitive siderolinktunnel st sts
     """,
-    "no hardware watchdog is armed: WatchdogTimerConfig has no effect": """
-        WatchdogTimerConfigs.runtime.talos.dev runtime - watchdogtimerconfig wtc wtcs
-        WatchdogTimerStatuses.runtime.talos.dev runtime - watchdogtimerstatus wts
-    """,
     "images are taken as their registries give them, by digest: signatures are not looked at": """
         ImageVerificationRules.security.talos.dev security - imageverificationrule ivr ivrs
         TUFTrustedRoots.security.talos.dev security - tuftrustedroot tuftr tuftrs

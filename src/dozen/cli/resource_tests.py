@@ -116,6 +116,12 @@ SHOWN: dict[str, str] = {
         test_keys_come_before_certificates_and_readiness_last
             PKIStatuses.etcd.talos.dev
     """,
+    "unit/node/controllers/host/test_watchdog.py": """
+        test_what_the_configuration_asks_for
+            WatchdogTimerConfigs.runtime.talos.dev
+        test_it_is_fed_while_it_is_wanted_and_disarmed_then
+            WatchdogTimerStatuses.runtime.talos.dev
+    """,
     "unit/node/controllers/hardware/test_facts.py": """
         test_the_platform_and_the_name_it_gave
             PlatformMetadatas.talos.dev

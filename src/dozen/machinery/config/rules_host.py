@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dozen.machinery.config import host
@@ -12,8 +12,16 @@ from dozen.machinery.config.scalars import host_of
 
 if TYPE_CHECKING:
     from dozen.machinery.config.documents.network import HTTPProbeConfig, TCPProbeConfig
+    from dozen.machinery.config.documents.runtime import (
+        EnvironmentConfig,
+        EtcFileConfig,
+        EventSinkConfig,
+        WatchdogTimerConfig,
+    )
     from dozen.machinery.config.loading import Config
 
+# A busy node must have time to feed it, seconds.
+SHORTEST_WATCH = 10.0
 Complaint = tuple[str, str]
 
 
@@ -55,43 +63,45 @@ def _variables(path: str, values: Mapping[str, str]) -> Iterator[Complaint]:
 
 def check_host_document(model: object) -> Iterator[Complaint]:
     """Complaints about a document of its own, with paths in it."""
-    from dozen.machinery.config.documents.cri import CRICustomizationConfig
-    from dozen.machinery.config.documents.network import HTTPProbeConfig, TCPProbeConfig
-    from dozen.machinery.config.documents.runtime import (
-        EnvironmentConfig,
-        EtcFileConfig,
-        EventSinkConfig,
-        KmsgLogConfig,
-    )
-    from dozen.machinery.config.documents.security import TrustedRootsConfig
+    yield from _DOCUMENTS[type(model).__name__](model)
 
-    if isinstance(model, EnvironmentConfig):
-        yield from _variables("variables", model.variables)
-    elif isinstance(model, EtcFileConfig):
-        if not model.name or model.name.startswith("/") or {".", "..", ""} & set(model.name.split("/")):
-            yield "name", f'expected a path below /etc like "iscsi/iscsid.conf", found "{model.name}"'
-        elif reason := host.reason_against(f"/etc/{model.name}"):
-            yield "name", f"/etc/{model.name} {reason}"
-    elif isinstance(model, TrustedRootsConfig):
-        yield from _authorities(model.certificates)
-    elif isinstance(model, CRICustomizationConfig):
-        yield from _part("content", model.content)
-    elif isinstance(model, KmsgLogConfig):
-        yield from _receiver("url", model.url)
-    elif isinstance(model, HTTPProbeConfig | TCPProbeConfig):
-        yield from _probe(model)
-    elif isinstance(model, EventSinkConfig) and not _is_place(model.endpoint):
+
+def _environment(model: EnvironmentConfig) -> Iterator[Complaint]:
+    yield from _variables("variables", model.variables)
+
+
+def _etc_file(model: EtcFileConfig) -> Iterator[Complaint]:
+    name = model.name
+    if not name or name.startswith("/") or {".", "..", ""} & set(name.split("/")):
+        yield "name", f'expected a path below /etc like "iscsi/iscsid.conf", found "{name}"'
+    elif reason := host.reason_against(f"/etc/{name}"):
+        yield "name", f"/etc/{name} {reason}"
+
+
+def _place(model: EventSinkConfig | TCPProbeConfig) -> Iterator[Complaint]:
+    if not _is_place(model.endpoint):
         yield "endpoint", f'expected a host and a port like 10.0.0.2:8080, found "{model.endpoint}"'
 
 
-def _probe(model: HTTPProbeConfig | TCPProbeConfig) -> Iterator[Complaint]:
-    from dozen.machinery.config.documents.network import HTTPProbeConfig
+def _watchdog(model: WatchdogTimerConfig) -> Iterator[Complaint]:
+    if not model.device:
+        yield "device", "is required: the path of a watchdog's device, /dev/watchdog0 most often"
+    if model.timeout is not None and model.timeout < SHORTEST_WATCH:
+        yield "timeout", f"expected at least {SHORTEST_WATCH:g} s, found {model.timeout:g} s"
 
-    if isinstance(model, HTTPProbeConfig):
-        if urlsplit(model.url).scheme not in ("http", "https"):
-            yield "url", f'expected a URL that begins with http:// or https://, found "{model.url}"'
-    elif not _is_place(model.endpoint):
-        yield "endpoint", f'expected a host and a port like 10.0.0.2:8080, found "{model.endpoint}"'
+
+def _tcp_probe(model: TCPProbeConfig) -> Iterator[Complaint]:
+    yield from _place(model)
+    yield from _times(model)
+
+
+def _http_probe(model: HTTPProbeConfig) -> Iterator[Complaint]:
+    if urlsplit(model.url).scheme not in ("http", "https"):
+        yield "url", f'expected a URL that begins with http:// or https://, found "{model.url}"'
+    yield from _times(model)
+
+
+def _times(model: HTTPProbeConfig | TCPProbeConfig) -> Iterator[Complaint]:
     for name, value in (("interval", model.interval), ("timeout", model.timeout)):
         if value is not None and value <= 0:
             yield name, f"expected more than no time, found {value:g} s"
@@ -125,3 +135,16 @@ def _authorities(text: str) -> Iterator[Complaint]:
         certificates(text)
     except PkiError as error:
         yield "certificates", str(error)
+
+
+_DOCUMENTS: dict[str, Callable[[Any], Iterator[Complaint]]] = {
+    "CRICustomizationConfig": lambda model: _part("content", model.content),
+    "EnvironmentConfig": _environment,
+    "EtcFileConfig": _etc_file,
+    "EventSinkConfig": _place,
+    "HTTPProbeConfig": _http_probe,
+    "KmsgLogConfig": lambda model: _receiver("url", model.url),
+    "TCPProbeConfig": _tcp_probe,
+    "TrustedRootsConfig": lambda model: _authorities(model.certificates),
+    "WatchdogTimerConfig": _watchdog,
+}

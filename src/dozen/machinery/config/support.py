@@ -178,7 +178,7 @@ SUPPORT: dict[str, Support] = {
     "VRFConfig:": _KIND_OF_LINK,
     "VethConfig:": _KIND_OF_LINK,
     "VolumeConfig:": _NO_VOLUMES,
-    "WatchdogTimerConfig:": _ignored("no watchdog is fed"),
+    "WatchdogTimerConfig:": _USED,
     "WireguardConfig:": _KIND_OF_LINK,
     "ZswapConfig:": _ignored("memory is not swapped"),
 }

@@ -37,6 +37,8 @@ THEMES = (
     "cri",
     "perf",
     "probes",
+    "receivers",
+    "watchdog",
     "routing",
     "ethernet",
 )

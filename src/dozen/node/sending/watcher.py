@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from dozen.machinery.resources import config, runtime
+from dozen.machinery.resources import config
+from dozen.machinery.resources import receivers as kinds
 from dozen.node.configuration import parse
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class SendingWatcher:
 
     async def run(self, publish: Publisher) -> None:
         changed = asyncio.Event()
-        kinds = (config.MACHINE_CONFIG, runtime.KMSG_LOG_CONFIG, runtime.EVENT_SINK_CONFIG)
-        stops = [self._machine.store.listen(kind, lambda _: changed.set()) for kind in kinds]
+        followed = (config.MACHINE_CONFIG, kinds.KMSG_LOG_CONFIG, kinds.EVENT_SINK_CONFIG)
+        stops = [self._machine.store.listen(kind, lambda _: changed.set()) for kind in followed]
         running: dict[Receiver, asyncio.Task[None]] = {}
         try:
             while True:
@@ -159,10 +160,10 @@ def receivers(store: Store) -> Iterator[Receiver]:
         given = parse(active.spec.text)
         for each in given.machine.logging.destinations if given.machine else ():
             yield Receiver(SERVICES, each.endpoint, tuple(sorted(each.extra_tags.items())))
-    kernel = store.find(runtime.KMSG_LOG_CONFIG, runtime.KMSG_LOG)
+    kernel = store.find(kinds.KMSG_LOG_CONFIG, kinds.KMSG_LOG)
     if kernel is not None:
         yield from (Receiver(KERNEL, each.full_path) for each in kernel.spec.destinations)
-    sink = store.find(runtime.EVENT_SINK_CONFIG, runtime.EVENT_SINK)
+    sink = store.find(kinds.EVENT_SINK_CONFIG, kinds.EVENT_SINK)
     if sink is not None:
         yield Receiver(EVENTS, sink.spec.endpoint)
 

@@ -16,6 +16,7 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
     from dozen.node.controllers.host.environment import EnvironmentController
     from dozen.node.controllers.host.files import HostFileController, PlacingController
     from dozen.node.controllers.host.receivers import ReceiversController
+    from dozen.node.controllers.host.watchdog import WatchdogController
     from dozen.node.controllers.kubernetes.kubeprism import KubePrismController
     from dozen.node.controllers.network.hostdns import HostDNSAddressController, HostDNSController
     from dozen.node.controllers.network.probes import ProbeController
@@ -27,10 +28,13 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
     yield from (HostDNSController(), HostDNSAddressController())
     yield KubePrismController()
     yield ProbeController()
+    if managed:
+        yield WatchdogController()
 
 
 def host_watchers(machine: Machine) -> Iterator[Watcher]:
     """What serves on the node. Each loads its server when the configuration wants it."""
+    from dozen.node.controllers.host.watchdog import WatchdogWatcher
     from dozen.node.controllers.network.probes import ProbeWatcher
     from dozen.node.hostdns.watcher import HostDNSWatcher
     from dozen.node.kubeprism.watcher import KubePrismWatcher
@@ -42,3 +46,5 @@ def host_watchers(machine: Machine) -> Iterator[Watcher]:
     yield SendingWatcher(machine)
     yield DebugWatcher(machine.store, machine.logs)
     yield ProbeWatcher(machine.store)
+    if machine.mode != "container":
+        yield WatchdogWatcher(machine.store, machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dozen.machinery.plan import Input, Put, Step, View
-from dozen.machinery.resources import config, runtime
+from dozen.machinery.resources import config, receivers
 from dozen.node.configuration import parse
 
 
@@ -14,7 +14,7 @@ class ReceiversController:
 
     name = "receivers"
     inputs = (Input(config.MACHINE_CONFIG, config.ACTIVE),)
-    outputs = (runtime.KMSG_LOG_CONFIG, runtime.EVENT_SINK_CONFIG)
+    outputs = (receivers.KMSG_LOG_CONFIG, receivers.EVENT_SINK_CONFIG)
 
     def plan(self, view: View) -> Iterable[Step]:
         from dozen.machinery.config.effective import find_document, find_documents
@@ -24,11 +24,13 @@ class ReceiversController:
             return
         given = parse(active.spec.text)
         urls = [each.url for each in find_documents(given, "KmsgLogConfig") if each.url]
-        destinations = tuple(runtime.Destination(full_path=url) for url in dict.fromkeys(urls))
+        destinations = tuple(receivers.Destination(full_path=url) for url in dict.fromkeys(urls))
         if destinations:
-            yield Put(runtime.KMSG_LOG_CONFIG, runtime.KMSG_LOG, runtime.KmsgLogConfigSpec(destinations=destinations))
+            yield Put(
+                receivers.KMSG_LOG_CONFIG, receivers.KMSG_LOG, receivers.KmsgLogConfigSpec(destinations=destinations)
+            )
         sink = find_document(given, "EventSinkConfig")
         if sink is not None and sink.endpoint:
             yield Put(
-                runtime.EVENT_SINK_CONFIG, runtime.EVENT_SINK, runtime.EventSinkConfigSpec(endpoint=sink.endpoint)
+                receivers.EVENT_SINK_CONFIG, receivers.EVENT_SINK, receivers.EventSinkConfigSpec(endpoint=sink.endpoint)
             )
