@@ -100,15 +100,27 @@ def test_a_disk_is_wiped_unless_it_is_in_use(own: LiveNode, tools: Toolbox) -> N
     own.until(lambda: held(own, disk) == "", "the file system to be gone")
 
 
-def test_a_container_is_restarted(own: LiveNode, tools: Toolbox) -> None:
-    running = tools.start("trap 'exit 7' TERM; sleep 600 & wait")
+def kubelet(node: LiveNode) -> int:
+    """The process of the kubelet's container; 0 while there is none."""
+    found = node.call("Containers", namespace=SYSTEM, driver=DRIVER).messages[0].containers
+    return next((each.pid for each in found if (each.id, each.status) == ("kubelet", "RUNNING")), 0)
 
-    def find() -> str:
-        found = own.call("Containers", namespace=SYSTEM, driver=DRIVER).messages[0].containers
-        return next((each.id for each in found if each.status == "RUNNING"), "")
 
-    own.call("Restart", namespace=SYSTEM, id=own.until(find, "the container"), driver=DRIVER)
-    assert running.result(60).code == 7
+def test_a_container_is_restarted(own: LiveNode) -> None:
+    """The kubelet's, which its supervisor starts again."""
+    before = own.until(lambda: kubelet(own), "the kubelet's container", 120)
+    own.call("Restart", namespace=SYSTEM, id="kubelet", driver=DRIVER, seconds=60)
+    own.until(lambda: kubelet(own) not in (0, before), "another container of the kubelet", 120)
+
+
+def test_a_service_is_restarted_and_counted(own: LiveNode) -> None:
+    before = own.until(lambda: kubelet(own), "the kubelet's container", 120)
+    stats = {each.id: each for each in own.call("Stats", namespace=SYSTEM, driver=DRIVER).messages[0].stats}
+    assert stats["kubelet"].memory_usage > 1 << 20
+    assert stats["kubelet"].cpu_usage > 0
+    assert own.call("ServiceRestart", id="kubelet", seconds=120).messages[0].resp == 'Service "kubelet" restarted'
+    own.until(lambda: kubelet(own) not in (0, before), "another container of the kubelet", 120)
+    assert "support stop operation" in refusal(lambda: own.call("ServiceStop", id="kubelet"))[1]
 
 
 def test_what_was_asked_for_is_forgotten_and_the_rest_kept(

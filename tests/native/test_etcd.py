@@ -6,13 +6,20 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dozen.machinery import pki
+from dozen.machinery.config import load
+from dozen.machinery.config.generating import generate
+from dozen.machinery.messages import method_types
 from dozen.machinery.resources import etcd
+from dozen.node.api import build_router
 from dozen.rpc.status import Code, RpcError
+from dozen.testing.calls import FakeCall
 from dozen.testing.etcd import LoopbackMember
+from dozen.testing.machine import FakeMachine
 
 Scenario = Callable[["Members"], Awaitable[None]]
 
@@ -262,5 +269,108 @@ def test_upkeep(run: Callable[[Scenario], None]) -> None:
         assert await client.renew_lease(lease) == 30
         await client.revoke_lease(lease)
         assert await client.create("/led", "b", 0) == (True, "b")
+
+    run(scenario)
+
+
+# -- The API's own methods, in front of a member that is real.
+
+CONFIG = load(generate("etcd", "https://127.0.0.1:6443").controlplane)
+
+
+class Api:
+    """Calls the API of a machine whose etcd is this member."""
+
+    def __init__(self, member: LoopbackMember) -> None:
+        self.machine = FakeMachine()
+        self.machine.config = CONFIG
+        self.machine.etcd = member.member
+
+    async def ask(self, method: str, **fields: Any) -> list[Any]:
+        path = f"/machine.MachineService/{method}"
+        call = FakeCall(path, [method_types(path).request(**fields)])
+        await build_router(self.machine)(call)  # type: ignore[arg-type]
+        return call.replies
+
+    async def one(self, method: str, **fields: Any) -> Any:
+        (reply,) = await self.ask(method, **fields)
+        return reply.messages[0]
+
+
+def test_the_api_tells_of_etcd_and_looks_after_it(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = members.start(0)
+        api = Api(first)
+        await until(lambda: api.ask("Bootstrap"))
+        id = await first.until_voting()
+        status = (await api.one("EtcdStatus")).member_status
+        assert (status.member_id, status.leader, status.is_learner) == (id, id, False)
+        (member,) = (await api.one("EtcdMemberList")).members
+        assert (member.id, member.hostname) == (id, "cp-0")
+        await first.clients.local.create("/some", "x" * 100_000, 0)
+        assert len((await api.one("EtcdAlarmList")).member_alarms) == 0
+        assert len((await api.one("EtcdAlarmDisarm")).member_alarms) == 0
+        await api.one("EtcdDefragment")
+        # A database, with the 32 bytes of its checksum behind whole pages.
+        database = b"".join(part.bytes for part in await api.ask("EtcdSnapshot"))
+        assert len(database) % 4096 == 32
+        assert int.from_bytes(database[16:20], "little") == 0xED0CDAED  # bbolt's magic number, page 0
+
+    run(scenario)
+
+
+def test_the_api_takes_etcd_down_a_version_and_back(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        api = Api(await members.first())
+        version = (await api.one("EtcdDowngradeValidate", version="3.5")).cluster_downgrade.cluster_version
+        assert version.startswith("3.6")
+        with pytest.raises(RpcError, match="downgrade"):
+            await api.one("EtcdDowngradeValidate", version="3.2")
+        assert (await api.one("EtcdDowngradeEnable", version="3.5")).cluster_downgrade.cluster_version == version
+        # One at a time: while it is under way another one is not even valid, and after it was cancelled it is again.
+        with pytest.raises(RpcError, match="downgrade"):
+            await api.one("EtcdDowngradeValidate", version="3.5")
+        assert (await api.one("EtcdDowngradeCancel")).cluster_downgrade.cluster_version == version
+        assert (await api.one("EtcdDowngradeValidate", version="3.5")).cluster_downgrade.cluster_version == version
+
+    run(scenario)
+
+
+def test_the_api_lets_members_go(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first, second, third = await members.three()
+        api = Api(first)
+        ids = {await each.until_voting(): each for each in (first, second, third)}
+        leading = ids[(await api.one("EtcdStatus")).member_status.leader]
+        name = (await Api(leading).one("EtcdForfeitLeadership")).member
+        assert name in {each.name for each in ids.values()} - {leading.name}
+
+        async def are_left(*names: str) -> bool:
+            return {each.hostname for each in (await api.one("EtcdMemberList")).members} == set(names)
+
+        # For some seconds after a change, of leaders or of members, etcd wants no other one.
+        gone = await third.until_voting()
+        await until(lambda: api.ask("EtcdRemoveMemberByID", member_id=gone))
+        await until(lambda: are_left("cp-0", "cp-1"))
+        await until(lambda: Api(second).ask("EtcdLeaveCluster"))
+        await until(lambda: are_left("cp-0"))
+
+    run(scenario)
+
+
+def test_the_api_recovers_from_a_snapshot(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        first = await members.first()
+        await first.clients.local.create("/kept", "value", 0)
+        parts = await Api(first).ask("EtcdSnapshot")
+        await first.close()
+        again = members.start(0, generation=1)
+        api = Api(again)
+        call = FakeCall("/machine.MachineService/EtcdRecover", parts)
+        await build_router(api.machine)(call)  # type: ignore[arg-type]
+        assert len(call.replies[0].messages) == 1
+        await until(lambda: api.ask("Bootstrap", recover_etcd=True))
+        await again.until_voting()
+        assert await again.clients.local.create("/kept", "other", 0) == (False, "value")
 
     run(scenario)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import pytest
 
 from dozen.machinery import pki
 from dozen.machinery.config.generating import generate
 from dozen.machinery.effects.files import WriteFile
+from dozen.machinery.messages import method_types
 from dozen.machinery.registries import render_credentials
 from dozen.machinery.resources import config, cri
+from dozen.node import containers
+from dozen.node.api import build_router
 from dozen.node.containers import CRI_NAMESPACE, Containerd
 from dozen.node.controllers.containers.registries import RegistriesController, RegistryFilesController
 from dozen.node.images import unpack
@@ -22,7 +27,9 @@ from dozen.node.pulling import ensure_image
 from dozen.provider.machines import BootImage
 from dozen.rpc.status import RpcError
 from dozen.testing.archives import make_archive
+from dozen.testing.calls import FakeCall
 from dozen.testing.controllers import PlainView
+from dozen.testing.machine import FakeMachine
 from dozen.testing.nativeruntime import NativeRuntime
 from dozen.testing.registry import Registry
 from native.privileges import needs_root
@@ -136,3 +143,40 @@ def test_what_cannot_be_pulled_is_said_in_one_sentence(runtime: NativeRuntime, n
         with pytest.raises(RpcError, match=text) as caught:
             asyncio.run(ensure_image(runtime.connect(), name))
         assert caught.value.message.count("app") <= 2
+
+
+def test_the_api_pulls_and_says_how_far_it_is(runtime: NativeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the method that tells of progress and the older one that does not."""
+
+    async def ask(path: str, **fields: Any) -> list[Any]:
+        call = FakeCall(path, [method_types(path).request(**fields)])
+        await build_router(FakeMachine())(call)  # type: ignore[arg-type]
+        return call.replies
+
+    async def scenario() -> None:
+        monkeypatch.setattr(containers, "_shared", runtime.connect())
+        instance = {"driver": "CONTAINERD", "namespace": "NS_SYSTEM"}
+        replies = await ask("/machine.ImageService/Pull", containerd=instance, image_ref="example.test/team/app:1")
+        name = replies[-1].name
+        assert re.fullmatch(r"example\.test/team/app:1@sha256:[0-9a-f]{64}", name)
+        assert all(each.WhichOneof("response") == "pull_progress" for each in replies[:-1])
+        listed = await ask("/machine.ImageService/List", containerd=instance)
+        assert [f"{each.name}@{each.digest}" for each in listed] == [name]
+        (older,) = await ask(
+            "/machine.MachineService/ImagePull", namespace="NS_CRI", reference="example.test/team/app:1"
+        )
+        assert len(older.messages) == 1
+        listed = await ask("/machine.MachineService/ImageList", namespace="NS_CRI")
+        assert "example.test/team/app:1" in {each.name for each in listed}
+        await ask("/machine.ImageService/Remove", containerd=instance, image_ref="example.test/team/app:1")
+        assert await ask("/machine.ImageService/List", containerd=instance) == []
+        with pytest.raises(RpcError, match="not found"):
+            await ask("/machine.ImageService/Pull", containerd=instance, image_ref="example.test/team/app:none")
+
+    with Registry() as registry:
+        registry.push(ARCHIVE, "team/app", "1")
+        configure(
+            runtime,
+            f"    mirrors:\n      example.test:\n        endpoints: ['{registry.url}']\n        skipFallback: true\n",
+        )
+        asyncio.run(scenario())

@@ -29,70 +29,71 @@ here and the code Unimplemented, unless the row says otherwise. Tests are named 
 
 This page is made from the code by `python -m dozen.cli.api_reference`.
 """
-# Two services of the wire are not a node's on this port; their callers are known by something else than roles.
+# A service of the wire that is not a node's on this port; its callers are known by something else than roles.
 ELSEWHERE = {
     "securityapi.SecurityService": ("who has the machine's token", "works: trustd on control planes, port 50001"),
-    "signerapi.SignerService": ("", ""),
 }
 REFUSED_BY = "unit/node/api/test_absent.py::test_what_is_not_served_says_why"
 # Service → a method and its test in each line.
 SHOWN: dict[str, str] = {
     "machine.MachineService": """
         ApplyConfiguration native/test_configuration.py::test_a_node_in_maintenance_is_configured_by_a_stranger_once
-        Bootstrap unit/node/api/test_etcd.py::test_bootstrap
-        CPUFreqStats unit/node/api/test_stats.py::test_processors
-        CPUInfo unit/node/api/test_stats.py::test_processors
-        Containers unit/node/api/test_containers.py::test_containers
+        Bootstrap native/test_etcd.py::test_the_api_tells_of_etcd_and_looks_after_it
+        Containers boot/test_reset.py::test_a_container_is_restarted
         Copy native/test_api.py::test_a_tree_is_copied_as_an_archive
-        DiskStats unit/node/api/test_stats.py::test_disks_and_interfaces
-        DiskUsage unit/node/api/test_files.py::test_usage
-        Dmesg unit/node/api/test_logs.py::test_dmesg
-        EtcdAlarmDisarm unit/node/api/test_etcd.py::test_status_and_alarms
-        EtcdAlarmList unit/node/api/test_etcd.py::test_status_and_alarms
-        EtcdDefragment unit/node/api/test_etcd.py::test_upkeep
-        EtcdDowngradeEnable unit/node/api/test_etcd.py::test_upkeep
-        EtcdForfeitLeadership unit/node/api/test_etcd.py::test_upkeep
-        EtcdLeaveCluster unit/node/api/test_etcd.py::test_upkeep
-        EtcdMemberList unit/node/api/test_etcd.py::test_members
-        EtcdRecover unit/node/api/test_etcd.py::test_snapshots_go_out_and_come_in
+        CPUFreqStats native/test_methods.py::test_processors
+        CPUInfo native/test_methods.py::test_processors
+        DiskStats native/test_methods.py::test_disks_and_interfaces
+        DiskUsage native/test_methods.py::test_space
+        Dmesg boot/test_first_light.py::test_the_kernel_s_log_can_be_read
+        EtcdAlarmDisarm native/test_etcd.py::test_the_api_tells_of_etcd_and_looks_after_it
+        EtcdAlarmList native/test_etcd.py::test_the_api_tells_of_etcd_and_looks_after_it
+        EtcdDefragment native/test_etcd.py::test_the_api_tells_of_etcd_and_looks_after_it
+        EtcdDowngradeCancel native/test_etcd.py::test_the_api_takes_etcd_down_a_version_and_back
+        EtcdDowngradeEnable native/test_etcd.py::test_the_api_takes_etcd_down_a_version_and_back
+        EtcdDowngradeValidate native/test_etcd.py::test_the_api_takes_etcd_down_a_version_and_back
+        EtcdForfeitLeadership native/test_etcd.py::test_the_api_lets_members_go
+        EtcdLeaveCluster native/test_etcd.py::test_the_api_lets_members_go
+        EtcdMemberList native/test_etcd.py::test_the_api_lets_members_go
+        EtcdRecover native/test_etcd.py::test_the_api_recovers_from_a_snapshot
         EtcdRemoveMemberByID boot/test_etcd.py::test_without_one_member_the_others_go_on_and_can_drop_it
         EtcdSnapshot boot/test_etcd.py::test_everything_is_made_again_from_a_snapshot
         EtcdStatus boot/test_etcd.py::test_all_three_vote_and_agree_on_a_leader
-        Events unit/node/api/test_logs.py::test_events_begin_with_a_greeting_then_the_past
+        Events native/test_methods.py::test_events_of_the_boot_are_remembered
         GenerateClientConfiguration native/test_configuration.py::test_a_configuration_for_other_clients
         Hostname boot/test_first_light.py::test_it_got_an_address_a_route_and_a_name
+        ImageList native/test_pulling.py::test_the_api_pulls_and_says_how_far_it_is
+        ImagePull native/test_pulling.py::test_the_api_pulls_and_says_how_far_it_is
         Kubeconfig unit/node/api/test_etcd.py::test_a_kubeconfig_is_one_file_in_an_archive
         List native/test_api.py::test_the_first_entry_of_a_list_is_the_folder_itself
-        LoadAvg unit/node/api/test_stats.py::test_load
-        Logs unit/node/api/test_logs.py::test_following_a_log
-        LogsContainers unit/node/api/test_logs.py::test_logs_containers
-        Memory unit/node/api/test_stats.py::test_memory
-        MetaDelete unit/node/api/test_lifecycle.py::test_meta
-        MetaWrite unit/node/api/test_lifecycle.py::test_meta
+        LoadAvg native/test_methods.py::test_load_and_memory
+        Logs native/test_methods.py::test_logs_from_their_end
+        LogsContainers native/test_methods.py::test_logs_from_their_end
+        Memory native/test_methods.py::test_load_and_memory
+        MetaDelete native/test_methods.py::test_names_and_meta
+        MetaWrite native/test_methods.py::test_names_and_meta
         Mounts native/test_api.py::test_the_root_cannot_be_written
         Netstat native/test_api.py::test_sockets_are_listed_with_their_holders
-        NetworkDeviceStats unit/node/api/test_stats.py::test_disks_and_interfaces
+        NetworkDeviceStats native/test_methods.py::test_disks_and_interfaces
         PacketCapture native/test_api.py::test_frames_are_captured_through_a_filter
-        Processes unit/node/api/test_stats.py::test_processes
-        ImageList unit/node/api/test_containers.py::test_older_clients_list_and_pull
-        ImagePull unit/node/api/test_containers.py::test_older_clients_list_and_pull
+        Processes native/test_methods.py::test_processes_and_their_first
         Read native/test_api.py::test_reading_what_is_no_file_is_refused
+        Reboot boot/test_configuration.py::test_a_change_outlives_a_reboot
         Reset boot/test_reset.py::test_what_was_asked_for_is_forgotten_and_the_rest_kept
         Restart boot/test_reset.py::test_a_container_is_restarted
         Rollback unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
-        Upgrade unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
-        Reboot boot/test_configuration.py::test_a_change_outlives_a_reboot
         ServiceList native/test_api.py::test_services_that_a_node_needs_run
-        ServiceRestart unit/node/api/test_services.py::test_refusals_say_why
+        ServiceRestart boot/test_reset.py::test_a_service_is_restarted_and_counted
         ServiceStart unit/node/api/test_services.py::test_verbs
         ServiceStop unit/node/api/test_services.py::test_verbs
         Shutdown unit/node/api/test_lifecycle.py::test_machine_ends_once
-        Stats unit/node/api/test_containers.py::test_stats
-        SystemStat unit/node/api/test_stats.py::test_system_stat
+        Stats boot/test_reset.py::test_a_service_is_restarted_and_counted
+        SystemStat native/test_methods.py::test_processors
+        Upgrade unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
         Version native/test_api.py::test_a_node_in_namespaces_says_so
     """,
     "machine.StorageService": """
-        Statfs unit/node/api/test_stats.py::test_statfs
+        Statfs native/test_methods.py::test_space
     """,
     "machine.LifecycleService": """
         Install unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing
@@ -108,22 +109,23 @@ SHOWN: dict[str, str] = {
         Disks boot/test_reset.py::test_older_clients_list_disks
     """,
     "machine.DebugService": """
-        ContainerRun unit/node/api/test_containers.py::test_container_run
+        ContainerRun boot/test_twelve.py::test_dmsetup_makes_a_device_by_itself
     """,
     "machine.ImageService": """
-        Import unit/node/api/test_containers.py::test_import
-        List unit/node/api/test_containers.py::test_images
-        Remove unit/node/api/test_containers.py::test_remove
+        Import boot/test_twelve.py::test_dmsetup_makes_a_device_by_itself
+        List native/test_pulling.py::test_the_api_pulls_and_says_how_far_it_is
+        Pull native/test_pulling.py::test_the_api_pulls_and_says_how_far_it_is
+        Remove native/test_pulling.py::test_the_api_pulls_and_says_how_far_it_is
     """,
     "cosi.resource.State": """
-        Create unit/node/api/test_state.py::test_writing_is_refused
-        Destroy unit/node/api/test_state.py::test_writing_is_refused
-        Get unit/node/api/test_state.py::test_get_gives_both_forms
-        List unit/node/api/test_state.py::test_definitions_are_how_clients_find_types
-        Teardown unit/node/api/test_state.py::test_writing_is_refused
-        TeardownAndDestroy unit/node/api/test_state.py::test_writing_is_refused
-        Update unit/node/api/test_state.py::test_writing_is_refused
-        Watch unit/node/api/test_state.py::test_watch_starts_with_an_empty_answer_then_contents
+        Create native/test_methods.py::test_resources_are_got_listed_and_watched
+        Destroy native/test_methods.py::test_resources_are_got_listed_and_watched
+        Get native/test_methods.py::test_resources_are_got_listed_and_watched
+        List native/test_methods.py::test_resources_are_got_listed_and_watched
+        Teardown native/test_methods.py::test_resources_are_got_listed_and_watched
+        TeardownAndDestroy native/test_methods.py::test_resources_are_got_listed_and_watched
+        Update native/test_methods.py::test_resources_are_got_listed_and_watched
+        Watch native/test_methods.py::test_resources_are_got_listed_and_watched
     """,
     "time.TimeService": """
         Time unit/node/api/test_timeservice.py::test_own_server
@@ -133,6 +135,7 @@ SHOWN: dict[str, str] = {
         ControllerRuntimeDependencies native/test_api.py::test_the_graph_of_controllers_is_told
     """,
     "cluster.ClusterService": """
+        HealthCheck native/test_methods.py::test_health_says_what_it_waits_for_and_what_is_missing
     """,
     "securityapi.SecurityService": """
         Certificate unit/node/trust/test_trust.py::test_a_worker_gets_its_certificate_through_trustd
@@ -143,7 +146,6 @@ SHOWN: dict[str, str] = {
 def services() -> dict[str, list[str]]:
     """The services of the machine API and their methods, as the definitions have them."""
     known = {path.split("/")[1] for path in RULES} | {service for theme in THEMES.values() for service in theme}
-    known |= set(ELSEWHERE)
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "api").rglob("*.proto")):
         text = file.read_text()
@@ -181,7 +183,7 @@ def _rows(service: str, methods: list[str], tests: dict[str, str]) -> Iterator[s
         roles, does = _roles(path), "works"
         if path.startswith(STATE_SERVICE) and method in WRITE_VERBS:
             does = "refused, PermissionDenied: write access is not allowed"
-        elif ELSEWHERE.get(service, ("", ""))[1]:
+        elif service in ELSEWHERE:
             roles, does = ELSEWHERE[service]
         elif find_reason(path):
             does = f"refused{', once its arguments are right' if is_served(path) else ''}: {explain(path)}"

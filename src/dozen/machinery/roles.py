@@ -92,6 +92,10 @@ RULES: dict[str, frozenset[Role]] = {
     **_expand("cluster.ClusterService", {_READERS: "HealthCheck"}),
     **_expand("inspect.InspectService", {_READERS: "ControllerRuntimeDependencies"}),
     **_expand("time.TimeService", {_READERS: "Time TimeCheck"}),
+    # Neither is served on the port where roles count: trustd knows its callers by the machine's token, and signing for
+    # secure boot is nothing that a node does. Here an administrator is told so, and nobody else is told anything.
+    **_expand("securityapi.SecurityService", {_ADMINS: "Certificate"}),
+    **_expand("signerapi.SignerService", {_ADMINS: "GetCertificate GetPublicKey Sign"}),
 }
 
 _FIRST_VISITS = frozenset(path for path, roles in RULES.items() if roles == _ADMINS_OR_FIRST_VISITORS)

@@ -1,8 +1,9 @@
 """What services and PID 1 say: kept in memory, written to files once there is a disk, followed by whoever asks.
 
 A `LogBuffer` is a ring of the last bytes of one log, cut at line ends. As soon as ``/var`` is mounted it also appends
-to ``/var/log/<id>.log``, first what the ring held, and rotates that file by size. Readers get the ring and then what
-comes; a reader that is too slow skips ahead instead of holding memory.
+to ``/var/log/<id>.log``, first what the ring held, and rotates that file by size. Readers get the ring, or
+the files where these reach further back, and then what comes; a reader that is too slow skips ahead instead of holding
+memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dozen.node.logfiles import Part
 
 RING_BYTES = 256 * 1024
 FILE_BYTES = 5 * 1024 * 1024
@@ -61,13 +64,35 @@ class LogBuffer:
             return b"".join(self._lines)
         return b"".join(list(self._lines)[len(self._lines) - lines :])
 
+    async def read(self, lines: int) -> AsyncIterator[bytes]:
+        """The last ``lines`` lines (all that are kept when negative), from the files where memory does not reach."""
+        parts = self._open_files(lines)
+        if parts:
+            from dozen.node.logfiles import read_parts
+
+            async with contextlib.aclosing(read_parts(parts, lines)) as blocks:
+                async for block in blocks:
+                    yield block
+        elif present := self.tail(lines):
+            yield present
+
+    def _open_files(self, lines: int) -> list[Part]:
+        """The files, when memory has less than that and they can be read."""
+        if self._file is None or 0 <= lines <= len(self._lines):
+            return []
+        from dozen.node.logfiles import open_parts
+
+        try:
+            return open_parts(self._file.paths())
+        except OSError:
+            return []
+
     async def follow(self, lines: int) -> AsyncIterator[bytes]:
         """The last ``lines`` lines (all when negative), then each new one, for as long as it is iterated."""
         follower = _Follower()
         self._followers.add(follower)
         try:
-            present = self.tail(lines)
-            if present:
+            async for present in self.read(lines):
                 yield present
             while True:
                 yield await follower.next()
@@ -136,6 +161,11 @@ class _RotatingFile:
         if self._size and self._size + len(data) > FILE_BYTES:
             self._rotate()
         self._size += os.write(self._descriptor, data)
+
+    def paths(self) -> list[Path]:
+        """What there may be of this log, oldest first."""
+        older = [self._path.with_name(f"{self._path.name}.{number}") for number in range(FILES_KEPT, 0, -1)]
+        return [*older, self._path]
 
     def _rotate(self) -> None:
         os.close(self._descriptor)

@@ -44,6 +44,8 @@ def test_admin_may_call_everything_and_nobody_nothing(path: str) -> None:
         ("/machine.DebugService/ContainerRun", set()),
         ("/cosi.resource.State/Watch", {Role.OPERATOR, Role.READER}),
         ("/cosi.resource.State/Create", set()),
+        ("/securityapi.SecurityService/Certificate", set()),
+        ("/signerapi.SignerService/Sign", set()),
         ("/machine.MachineService/NotInTheTable", set()),
     ],
 )

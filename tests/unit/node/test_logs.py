@@ -97,3 +97,65 @@ def test_a_slow_follower_skips_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(got) < 200
     assert b"left out" in got
     assert got.endswith(b"line 99\n")
+
+
+# -- Further back than memory.
+
+
+async def read(buffer: LogBuffer, lines: int) -> bytes:
+    return b"".join([piece async for piece in buffer.read(lines)])
+
+
+@pytest.fixture
+def long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LogBuffer:
+    """A log of thirty-nine lines of twelve bytes, of which memory keeps four and each of three files up to ten."""
+    monkeypatch.setattr(logs, "FILE_BYTES", 120)
+    monkeypatch.setattr(logs, "RING_BYTES", 48)
+    every = Logs()
+    every.keep_in(tmp_path)
+    for number in range(39):
+        every.open("x").write(f"line {number:06}\n".encode())
+    return every.open("x")
+
+
+def numbered(*numbers: int) -> bytes:
+    return b"".join(f"line {number:06}\n".encode() for number in numbers)
+
+
+@pytest.mark.parametrize("lines", [0, 1, 4, 5, 8, 9, 10, 18, 19, 28])
+def test_files_are_read_where_memory_does_not_reach(long: LogBuffer, lines: int) -> None:
+    assert asyncio.run(read(long, lines)) == numbered(*range(39 - lines, 39))
+
+
+def test_all_that_is_kept(long: LogBuffer) -> None:
+    kept = asyncio.run(read(long, -1))
+    assert kept.endswith(numbered(36, 37, 38))
+    assert kept == asyncio.run(read(long, 1000))
+    first = int(kept[5:11])
+    assert kept == numbered(*range(first, 39))
+    assert first <= 20
+
+
+def test_a_follower_of_files_misses_nothing_while_they_rotate(long: LogBuffer) -> None:
+    async def scenario() -> bytes:
+        stream = long.follow(20)
+        got = await anext(stream)
+        for number in range(39, 79):
+            long.write(f"line {number:06}\n".encode())
+        while not got.endswith(numbered(78)):
+            got += await anext(stream)
+        await stream.aclose()
+        return got
+
+    assert asyncio.run(scenario()) == numbered(*range(19, 79))
+
+
+def test_files_of_an_earlier_boot_are_read_too(tmp_path: Path) -> None:
+    for words in (b"first boot\n", b"second boot\n"):
+        every = Logs()
+        every.keep_in(tmp_path)
+        every.open("x").write(words)
+    assert asyncio.run(read(every.open("x"), -1)) == b"first boot\nsecond boot\n"
+    assert asyncio.run(read(every.open("x"), 1)) == b"second boot\n"
+    every.let_go()
+    assert asyncio.run(read(every.open("x"), -1)) == b"second boot\n"

@@ -56,11 +56,8 @@ async def read_log(machine: Machine, request: Any) -> AsyncIterator[Any]:
     except KeyError:
         raise RpcError(Code.NOT_FOUND, f'log "{request.id}" was not registered') from None
     data = message("common.Data")
-    if not request.follow:
-        for chunk in _cut(log.tail(request.tail_lines)):
-            yield data(bytes=chunk)
-        return
-    async with aclosing(_as_generator(log.follow(request.tail_lines))) as news:
+    pieces_of = log.follow if request.follow else log.read
+    async with aclosing(_as_generator(pieces_of(request.tail_lines))) as news:
         async for piece in news:
             for chunk in _cut(piece):
                 yield data(bytes=chunk)
