@@ -26,7 +26,7 @@ def own(boot_for_module: Booter, tmp_path_factory: pytest.TempPathFactory) -> Li
     with scratch.open("wb") as file:
         file.truncate(SCRATCH_MIB << 20)
     node = boot_for_module("reset", disks={"scratch": scratch})
-    node.until_healthy("containerd")
+    node.until_healthy("containerd", seconds=300)
     return node
 
 
@@ -139,9 +139,9 @@ def test_what_was_asked_for_is_forgotten_and_the_rest_kept(
     assert code is Code.INVALID_ARGUMENT
     start = own.machine.console.stat().st_size
     assert own.call("Reset", reboot=True, system_partitions_to_wipe=wipes).messages[0].actor_id
-    own.await_boot(before, start)
-    own.until_healthy("containerd")
-    own.until(lambda: volumes(own)["STATE"]["phase"] == "ready", "a new STATE")
+    own.await_boot(before, start, 400)
+    own.until_healthy("containerd", seconds=300)
+    own.until(lambda: volumes(own)["STATE"]["phase"] == "ready", "a new STATE", 120)
     assert hostname(own) != "applied"
     assert "test" not in own.names("/var/lib")
     assert own.resources("MetaKeys.runtime.talos.dev", "runtime")["0x0c"]["value"] == "kept"

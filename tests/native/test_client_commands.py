@@ -6,14 +6,22 @@ import subprocess
 import sys
 import xml.etree.ElementTree as Tree
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from dozen.machinery import talosconfig
+from dozen.machinery.config.generating import generate
 from dozen.machinery.talosconfig import Talosconfig, render
+from dozen.provider.access import ask_version
+from dozen.provider.container import Container
+from dozen.provider.machines import BootImage, MachineSpec, OpenStep, report_nothing
+from dozen.provider.waiting import await_answer
 from dozen.testing.live import LiveNode
+from dozen.testing.portal import Portal
+from native.privileges import require_root
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -87,3 +95,51 @@ def test_a_watch_shows_what_changes(dozenctl: Run, native: LiveNode, tmp_path: P
             assert lines[0].split()[:2] == ["*", "NODE"]
         finally:
             watching.terminate()
+
+
+# -- Another authority.
+
+
+@pytest.fixture
+def own(image: BootImage, portal: Portal, tmp_path: Path) -> Iterator[LiveNode]:
+    """A node of its own: nobody else could talk to it afterwards."""
+    require_root()
+    assert image.tree
+    bundle = generate("rotated", "https://127.0.0.1:6443")
+    context = talosconfig.parse(bundle.talosconfig).select()
+    provider, folder = Container(image.tree), tmp_path / "machine"
+    folder.mkdir()
+    spec = MachineSpec("rotated", image, bundle.controlplane)
+    machine = portal.run(provider.create(spec, folder, report_nothing))
+    try:
+        ask = lambda: ask_version(machine.address, context)  # noqa: E731
+        portal.run(await_answer(provider, machine, ask, OpenStep("API", report_nothing), 60), 65)
+        node = LiveNode(provider, machine, context, portal)
+        yield node
+        node.close()
+    finally:
+        portal.run(provider.destroy(folder))
+
+
+def test_another_authority_takes_the_place_of_the_first(own: LiveNode, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    context = msgspec.structs.replace(own.context, endpoints=(own.machine.address,), nodes=())
+    old.write_text(render(Talosconfig("rotated", {"rotated": context})))
+
+    def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dozen.cli", "--talosconfig", str(path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+    planned = run(old, "rotate-ca", "-o", str(new))
+    assert (planned.returncode, planned.stdout.count("would be changed"), new.exists()) == (0, 3, False), planned
+    done = run(old, "rotate-ca", "--dry-run=false", "--kubernetes=false", "-o", str(new))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert new.stat().st_mode & 0o777 == 0o600
+    answer = run(new, "version", "--short")
+    assert (answer.returncode, "Server" in answer.stdout) == (0, True), answer.stderr
+    # Neither does the node show itself to the old context nor is its certificate good for anything here any more.
+    assert run(old, "version").returncode == 3
+    trusting = talosconfig.parse(new.read_text()).select()
+    mixed = msgspec.structs.replace(trusting, crt=context.crt, key=context.key)
+    old.write_text(render(Talosconfig("rotated", {"rotated": mixed})))
+    assert run(old, "version").returncode == 3

@@ -15,12 +15,13 @@ import pytest
 
 from dozen import __version__
 from dozen.cli.commands import apply
-from dozen.client import tracker
+from dozen.client import conformance, tracker
 from dozen.machinery import yaml
 from dozen.machinery.config.generating import generate
 from dozen.machinery.kubeconfig import render_kubeconfig
 from dozen.machinery.messages import message, method_types
-from dozen.machinery.pki import new_ca
+from dozen.node.kubernetes import drain
+from dozen.node.kubernetes.client import Client
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.fakenode import Asked, FakeNode
 
@@ -38,7 +39,8 @@ SERVICES = {
     "X": "inspect.InspectService",
 }
 LETTERS = {service: letter for letter, service in SERVICES.items()}
-CONFIG = generate("calls", "https://10.0.0.1:6443").controlplane
+BUNDLE = generate("calls", "https://10.0.0.1:6443")
+CONFIG = BUNDLE.controlplane
 # What ends a boot; behind it the node comes back as another boot.
 ENDINGS = ("Reboot", "Reset", "Shutdown", "Upgrade")
 TYPES = {
@@ -77,9 +79,7 @@ class Node:
                 messages=[{"services": [{"id": "apid"}]}]
             ),
             f"/{SERVICES['C']}/List": self.list,
-            f"/{SERVICES['C']}/Get": message("cosi.resource.GetResponse")(
-                resource={"metadata": {"id": "v1alpha1"}, "spec": {"yaml_spec": CONFIG}}
-            ),
+            f"/{SERVICES['C']}/Get": self.get,
             f"/{SERVICES['L']}/Upgrade": [
                 message("machine.LifecycleServiceUpgradeResponse")(progress={"message": "writing"}),
                 message("machine.LifecycleServiceUpgradeResponse")(progress={"exit_code": 0}),
@@ -113,6 +113,12 @@ class Node:
         return [message("machine.Event")(id="0", data={}), running]
 
     waits = False
+
+    def get(self, request: Any) -> Any:
+        spec = "nodename: one\n" if request.id == "nodename" else CONFIG
+        return message("cosi.resource.GetResponse")(
+            resource={"metadata": {"id": request.id}, "spec": {"yaml_spec": spec}}
+        )
 
     def list(self, request: Any) -> list[Any]:
         made = message("cosi.resource.ListResponse")
@@ -158,7 +164,7 @@ def packed(files: dict[str, bytes]) -> bytes:
 
 
 def kubeconfig() -> bytes:
-    pair = new_ca()
+    pair = BUNDLE.secrets.kubernetes
     return render_kubeconfig("calls", "https://10.0.0.1:6443", pair.crt, "admin", crt=pair.crt, key=pair.key).encode()
 
 
@@ -166,6 +172,8 @@ def kubeconfig() -> bytes:
 def test_calls(case: dict[str, Any], fake: FakeNode, ask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(apply, "run_editor", lambda text, _: text.replace("10.0.0.1:6443", "10.0.0.2:6443"))
+    for owner, name in ((conformance, "run"), (drain, "cordon"), (drain, "drain"), (Client, "patch")):
+        monkeypatch.setattr(owner, name, say_done)
     (tmp_path / "config.yaml").write_text(CONFIG)
     node = Node(fake)
     arguments = [
@@ -181,6 +189,11 @@ def test_calls(case: dict[str, Any], fake: FakeNode, ask: Any, tmp_path: Path, m
         raise result.exception
     assert (result.exit_code, result.stderr) == (0, ""), result.stderr
     assert told_apart([brief(call) for call in fake.asked], case["calls"]) == case["calls"]
+
+
+async def say_done(*_: object, **__: object) -> str:
+    """Where a cluster's API would be spoken to."""
+    return "done"
 
 
 def told_apart(made: list[str], wanted: list[Any]) -> list[Any]:

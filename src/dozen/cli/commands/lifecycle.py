@@ -11,9 +11,9 @@ from dozen.cli.session import Session, command, greet, split_commas
 
 if TYPE_CHECKING:
     from dozen.client.machine import Node
+    from dozen.machinery.kubeconfig import Access
 
 WIPE_MODES = {"all": "ALL", "system-disk": "SYSTEM_DISK", "user-disks": "USER_DISKS"}
-DRAIN_SECONDS = 300.0
 NODENAMES, KUBERNETES, NODENAME = "Nodenames.kubernetes.talos.dev", "k8s", "nodename"
 
 
@@ -123,21 +123,21 @@ def upgrade(
                 click.echo(f"{node.label}: pulled {step.name}")
         async for line in lifecycle.upgrade(node, image):
             click.echo(f"{node.label}: {line}")
-        name = await drain_node(node, parse_duration(drain_timeout)) if drain else ""
+        drained = await drain_node(node, parse_duration(drain_timeout)) if drain else None
         await greet(node)
         if not wait:
             await node.reboot(mode)
             return
         await track_reboot(node, report, mode=mode, timeout=seconds)
-        if name:
-            await uncordon_node(node, name)
+        if drained is not None:
+            await uncordon_node(*drained)
         click.echo(f"{node.label}: is upgraded")
 
     session.each_one_by_one(work)
 
 
-async def drain_node(node: Node, seconds: float) -> str:
-    """Move the pods of a node elsewhere, as its cluster's administrator; gives its name in Kubernetes."""
+async def drain_node(node: Node, seconds: float) -> tuple[Access, str]:
+    """Move the pods of a node elsewhere, as its cluster's administrator; gives that identity and the node's name."""
     from dozen.client.machine import Node as AnyNode
     from dozen.client.state import get_record
     from dozen.machinery.kubeconfig import read_kubeconfig
@@ -150,15 +150,13 @@ async def drain_node(node: Node, seconds: float) -> str:
     async with Client(access) as client:
         await cordon(client, name)
         await drain(client, name, seconds, lambda text: click.echo(f"{node.label}: {text}"))
-    return name
+    return access, name
 
 
-async def uncordon_node(node: Node, name: str) -> None:
+async def uncordon_node(access: Access, name: str) -> None:
     """Let pods come back."""
-    from dozen.client.machine import Node as AnyNode
-    from dozen.machinery.kubeconfig import read_kubeconfig
     from dozen.machinery.kubernetes.nodes import cordon_patch
     from dozen.node.kubernetes.client import Client
 
-    async with Client(read_kubeconfig(await AnyNode(node.connection).kubeconfig())) as client:
+    async with Client(access) as client:
         await client.patch("v1", "Node", name, cordon_patch(cordoned=False))
