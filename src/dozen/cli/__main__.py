@@ -6,11 +6,13 @@ the same worry and the mechanism for it.
 
 from __future__ import annotations
 
-from dozen.node.lazily import import_lazily
+from dozen.node.lazily import LATER, import_lazily
 
 
 def main() -> None:
     """Entry point of the program."""
+    # click has a type of parameter for it, which no command here uses.
+    LATER["uuid"] = {}
     import_lazily()
     from dozen.cli import main as program
 

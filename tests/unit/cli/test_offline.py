@@ -226,6 +226,22 @@ def test_completion(run: Any, shell: str) -> None:
     assert "_DOZENCTL_COMPLETE" in run("completion", shell).stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("dozenctl re", {"read", "reboot", "reset", "restart"}),
+        ("dozenctl wipe ", {"disk", "logical-volume", "physical-volume", "volume-group"}),
+        ("dozenctl reset --wipe-mode ", {"all", "system-disk", "user-disks"}),
+        ("dozenctl config n", {"new", "node", "nodes"}),
+    ],
+)
+def test_what_is_completed(run: Any, words: str, found: set[str]) -> None:
+    count = len(words.split(" ")) - 1
+    environment = {"_DOZENCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+    told = run(env=environment).stdout
+    assert {line.partition(",")[2] for line in told.splitlines()} == found
+
+
 RECORDS = [
     {"path": "/sbin/lvm", "kind": "file", "mode": "0755", "recipe": "lvm2", "reason": "Volumes.", "size": 5,
      "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824", "package": "lvm2", "version": "2"},
