@@ -35,7 +35,8 @@ def trio(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFact
     try:
         # The cluster's endpoint stays the first machine, where the others find etcd while there is no Kubernetes.
         cluster.create(**SMALL, patches=(NO_KUBELET,))
-        cluster.first.call("Bootstrap", seconds=60)
+        # It is refused, with the reason, until there is a volume for etcd's data.
+        cluster.first.until(lambda: cluster.first.call("Bootstrap", seconds=60), "etcd to be told to begin")
         cluster.create(**SMALL, control_planes=3, patches=(NO_KUBELET,))
         for node in cluster.nodes.values():
             node.until_healthy("etcd", seconds=300)
@@ -93,6 +94,7 @@ def test_everything_is_made_again_from_a_snapshot(trio: KubeCluster) -> None:
     trio.nodes.clear()
     trio.create(**SMALL)
     first = trio.first
+    first.until_healthy("containerd")
     recover(first, snapshot)
     first.call("Bootstrap", recover_etcd=True, seconds=120)
     first.until_healthy("etcd", seconds=300)

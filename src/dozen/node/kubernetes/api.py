@@ -39,7 +39,7 @@ class KubernetesApi:
         self._store = store
         self._log = log
         self._asking = asyncio.Lock()
-        self._ready_at = float("-inf")
+        self._ready_at = self._failed_at = float("-inf")
         self.last_error = "not asked yet"
 
     @property
@@ -65,13 +65,18 @@ class KubernetesApi:
         return Client(access, on_warning=lambda text: self._log.warning("kubernetes api: %s", text))
 
     async def connect(self) -> Client:
-        """A client of an API that answers, as soon as there is one. Several who wait share the asking."""
+        """A client of an API that answers, as soon as there is one.
+
+        Several who wait share the asking: an API server that takes a minute to begin on a slow machine is asked once
+        in a while, and not once by each who waits for it, with a TLS handshake every time.
+        """
         while True:
             async with self._asking:
+                await asyncio.sleep(max(0.0, self._failed_at + PERIOD - time.monotonic()))
                 client = await self.try_connect()
-            if client is not None:
-                return client
-            await asyncio.sleep(PERIOD)
+                if client is not None:
+                    return client
+                self._failed_at = time.monotonic()
 
     async def try_connect(self) -> Client | None:
         """A client if the API answers now; else None, and ``last_error`` says why."""

@@ -80,3 +80,21 @@ def test_a_lost_api_is_a_reason_to_try_again_and_other_errors_are_not() -> None:
         raise ExceptionGroup("tasks", [ExceptionGroup("more", [Unreachable("gone")])])
     with pytest.raises(ExceptionGroup), retrying():
         raise ExceptionGroup("tasks", [Unreachable("gone"), ValueError("a bug")])
+
+
+def test_all_who_wait_for_an_api_ask_it_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, asked = api_of(BUNDLE.worker), 0
+
+    async def answers_at_the_fourth(self: KubernetesApi) -> object:
+        nonlocal asked
+        asked += 1
+        return None if asked < 4 else object()
+
+    monkeypatch.setattr(KubernetesApi, "try_connect", answers_at_the_fourth)
+    monkeypatch.setattr(module, "PERIOD", 0.01)
+
+    async def wait() -> list[object]:
+        return await asyncio.gather(*(api.connect() for _ in range(6)))
+
+    assert len(asyncio.run(wait())) == 6
+    assert asked == 3 + 6
