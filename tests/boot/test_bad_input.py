@@ -50,9 +50,14 @@ def test_with_a_disk_that_cannot_be_read_it_answers_and_says_which(boot: Booter,
     node.until_healthy("apid", "udevd")
 
 
-@pytest.mark.parametrize("network", [Network.NONE, Network.SILENT])
-def test_without_a_network_it_stays_up(boot: Booter, network: Network) -> None:
+@pytest.mark.parametrize(
+    ("network", "told"), [(Network.NONE, "no network card"), (Network.SILENT, "no answer by DHCP on eth0")]
+)
+def test_without_a_network_it_stays_up_and_says_why_nobody_reaches_it(
+    boot: Booter, network: Network, told: str
+) -> None:
     node = boot(f"network-{network}", network=network, wait=False)
+    assert told in reason_on_console(node, "network")
     node.until(lambda: "sequence=boot done" in node.console(), "the end of the boot", 180)
     assert is_running(node)
 
