@@ -29,17 +29,13 @@ ABSENT: dict[str, str] = {
         FSScrubSchedules.block.talos.dev runtime - fsscrubschedule fsss
         FSScrubStatuses.block.talos.dev runtime - fsscrubstatus fsss
     """,
-    "the kernel is not told to compress memory: ZswapConfig has no effect": """
+    "what zswap counts is in the kernel's debugfs only; its parameters are in KernelParamStatuses": """
         ZswapStatuses.block.talos.dev runtime - zswapstatus zs
     """,
     "only Kubernetes starts containers: ContainerConfig has no effect": """
         ContainerSpecs.containers.talos.dev containers - containerspec containerspecs cs
         ContainerImageStatuses.containers.talos.dev containers - containerimagestatus containerimagestatuses cis
         ContainerInstanceSpecs.containers.talos.dev containers - containerinstancespec containerinstancespecs cis
-    """,
-    "devices keep the drivers that the kernel gave them": """
-        PCIDriverRebindConfigs.runtime.talos.dev hardware - pcidriverrebindconfig pcidrc pcidrcs
-        PCIDriverRebindStatuses.runtime.talos.dev hardware - pcidriverrebinds pcidriverrebindstatus pcidrs
     """,
     "nothing is measured into a TPM and nothing sealed to one: volumes are not encrypted": """
         PCRStatuses.hardware.talos.dev hardware - pcrstatus pcrs

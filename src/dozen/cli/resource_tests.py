@@ -134,6 +134,10 @@ SHOWN: dict[str, str] = {
         test_a_pci_device
             PCIDevices.hardware.talos.dev
     """,
+    "unit/node/controllers/kernel/test_rebind.py": """
+        test_devices_get_drivers_once_and_their_own_again
+            PCIDriverRebindConfigs.runtime.talos.dev PCIDriverRebindStatuses.runtime.talos.dev
+    """,
     "unit/node/controllers/kernel/test_kernel.py": """
         test_specs_come_from_the_table_and_the_configuration
             KernelSettings.config.dozen KernelParamSpecs.runtime.talos.dev KernelParamDefaultSpecs.runtime.talos.dev

@@ -20,6 +20,11 @@ async def run(effect: Effect) -> None:
         await asyncio.to_thread(_load_modules, effect)
     elif isinstance(effect, effects.ReloadDeviceRules):
         await _reload_device_rules()
+    elif isinstance(effect, effects.RebindDevice):
+        from dozen.linux import pci
+
+        # a driver takes its time to let go, and another one to start
+        await asyncio.to_thread(pci.rebind, effect.address, effect.driver)
     else:
         raise TypeError(f"{effect!r} is no effect on the kernel")
 

@@ -11,8 +11,10 @@ import os
 import msgspec
 
 from dozen.linux.sysfs import read_attribute
+from dozen.machinery.plan import Temporary
 
-SYSFS = "/sys/bus/pci/devices"
+BUS = "/sys/bus/pci"
+SYSFS = f"{BUS}/devices"
 
 CLASSES = {
     0x00: "Unclassified device",
@@ -96,3 +98,34 @@ def describe_device(root: str, address: str) -> Device:
         subclass_name=SUBCLASSES.get((base, sub), ""),
         driver=os.path.basename(os.path.realpath(driver)) if os.path.exists(driver) else "",
     )
+
+
+def rebind(address: str, driver: str, bus: str = BUS) -> None:
+    """Give a device to a driver, empty for the one that the kernel would choose (Documentation/ABI, sysfs-bus-pci).
+
+    Raises OSError, and `Temporary` when the driver is not there or does not take the device.
+    """
+    device = f"{bus}/devices/{address}"
+    if driver and not os.path.isdir(f"{bus}/drivers/{driver}"):
+        raise Temporary(f"{address}: there is no driver {driver}; name its module in machine.kernel.modules", 60.0)
+    # Only this driver may take it from now on; a line end alone lets all that know it.
+    _write(f"{device}/driver_override", f"{driver}\n")
+    present = _driver_of(device)
+    if present and present != driver:
+        _write(f"{device}/driver/unbind", address)
+    if not _driver_of(device):
+        _write(f"{bus}/drivers_probe", address)
+    if driver and _driver_of(device) != driver:
+        raise Temporary(f"{address}: the driver {driver} does not take this device", 60.0)
+
+
+def _driver_of(device: str) -> str:
+    try:
+        return os.path.basename(os.readlink(f"{device}/driver"))
+    except OSError:
+        return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as stream:
+        stream.write(text)

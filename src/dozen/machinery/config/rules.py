@@ -258,7 +258,7 @@ _MAIN_RULES: tuple[Callable[[Config], Iterable[Complaint]], ...] = (
 )
 _HOST_DOCUMENTS = (
     *("CRICustomizationConfig", "EnvironmentConfig", "EtcFileConfig", "EventSinkConfig", "KmsgLogConfig"),
-    *("HTTPProbeConfig", "TCPProbeConfig", "TrustedRootsConfig", "WatchdogTimerConfig"),
+    *("HTTPProbeConfig", "TCPProbeConfig", "TrustedRootsConfig", "WatchdogTimerConfig", "ZswapConfig"),
 )
 _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "HostnameConfig": _hostname_document,

@@ -11,6 +11,7 @@ from dozen.machinery.config import host
 from dozen.machinery.config.scalars import host_of
 
 if TYPE_CHECKING:
+    from dozen.machinery.config.documents.block import ZswapConfig
     from dozen.machinery.config.documents.network import HTTPProbeConfig, TCPProbeConfig
     from dozen.machinery.config.documents.runtime import (
         EnvironmentConfig,
@@ -137,6 +138,11 @@ def _authorities(text: str) -> Iterator[Complaint]:
         yield "certificates", str(error)
 
 
+def _zswap(model: ZswapConfig) -> Iterator[Complaint]:
+    if not 0 <= model.max_pool_percent <= 100:
+        yield "maxPoolPercent", f"expected a part of the memory from 0 to 100 percent, found {model.max_pool_percent}"
+
+
 _DOCUMENTS: dict[str, Callable[[Any], Iterator[Complaint]]] = {
     "CRICustomizationConfig": lambda model: _part("content", model.content),
     "EnvironmentConfig": _environment,
@@ -147,4 +153,5 @@ _DOCUMENTS: dict[str, Callable[[Any], Iterator[Complaint]]] = {
     "TCPProbeConfig": _tcp_probe,
     "TrustedRootsConfig": lambda model: _authorities(model.certificates),
     "WatchdogTimerConfig": _watchdog,
+    "ZswapConfig": _zswap,
 }

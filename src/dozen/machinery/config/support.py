@@ -150,7 +150,7 @@ SUPPORT: dict[str, Support] = {
     "NetworkDefaultActionConfig:": _ignored("the node has no firewall of its own"),
     "NetworkRuleConfig:": _ignored("the node has no firewall of its own"),
     "OOMConfig:": _ignored("the kernel decides which process is ended"),
-    "PCIDriverRebindConfig:": _ignored("devices keep their drivers"),
+    "PCIDriverRebindConfig:": Support(State.USED, "with drivers that the image has"),
     "RAIDArrayConfig:": _NO_VOLUMES,
     "RawVolumeConfig:": _NO_VOLUMES,
     "RegistryAuthConfig:": _USED,
@@ -180,7 +180,7 @@ SUPPORT: dict[str, Support] = {
     "VolumeConfig:": _NO_VOLUMES,
     "WatchdogTimerConfig:": _USED,
     "WireguardConfig:": _KIND_OF_LINK,
-    "ZswapConfig:": _ignored("memory is not swapped"),
+    "ZswapConfig:": Support(State.USED, "the kernel is told; swap space has to come from elsewhere"),
 }
 # Kinds about Kubernetes, of which the components take notice.
 SUPPORT |= {

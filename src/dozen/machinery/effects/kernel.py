@@ -56,3 +56,13 @@ class ReloadDeviceRules(Effect, msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return "reload device rules and announce every device"
+
+
+class RebindDevice(Effect, msgspec.Struct, frozen=True):
+    """Give a PCI device, by its address, to a driver; an empty one means the driver that the kernel would choose."""
+
+    address: str
+    driver: str
+
+    def __str__(self) -> str:
+        return f"give device {self.address} to {self.driver or 'its own driver'}"

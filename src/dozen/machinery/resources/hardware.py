@@ -181,3 +181,30 @@ CPU_CORE = Kind(
         ("Logical CPUs", "{.logicalCPUs}"),
     ),
 )
+
+
+class PCIDriverRebindSpec(Spec):
+    """A PCI device, by its address, and the driver that it is to have, or has; the id is the address."""
+
+    pci_id: str = ""
+    target_driver: str = ""
+
+    WIRE = "1 pciID string, 2 targetDriver string"
+
+
+PCI_DRIVER_REBIND_CONFIG = Kind(
+    "PCIDriverRebindConfigs.runtime.talos.dev",
+    "hardware",
+    PCIDriverRebindSpec,
+    "PCIDriverRebindConfig",
+    aliases=("pcidriverrebindconfig", "pcidrc", "pcidrcs"),
+    columns=(("PCI ID", "{.pciID}"), ("TargetDriver", "{.targetDriver}")),
+)
+PCI_DRIVER_REBIND_STATUS = Kind(
+    "PCIDriverRebindStatuses.runtime.talos.dev",
+    "hardware",
+    PCIDriverRebindSpec,
+    "PCIDriverRebindStatus",
+    aliases=("pcidriverrebinds", "pcidriverrebindstatus", "pcidrs"),
+    columns=(("PCI ID", "{.pciID}"), ("TargetDriver", "{.targetDriver}")),
+)

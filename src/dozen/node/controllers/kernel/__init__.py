@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 def kernel_controllers() -> Iterator[Controller]:
     """Everything that plans; not for a container, whose kernel is its host's."""
-    from dozen.node.controllers.kernel import modules, parameters
+    from dozen.node.controllers.kernel import modules, parameters, rebind
 
     yield parameters.ParameterSpecController()
     yield parameters.ParameterController()
     yield modules.ModuleSpecController()
     yield modules.ModuleController()
+    yield rebind.RebindConfigController()
+    yield rebind.RebindController()
 
 
 def kernel_watchers(store: Store) -> Iterator[Watcher]:
