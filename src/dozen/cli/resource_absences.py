@@ -22,9 +22,6 @@ ABSENT: dict[str, str] = {
     "there are META, STATE and EPHEMERAL, always; where they are is in VolumeStatuses": """
         VolumeConfigs.block.talos.dev runtime sensitive volumeconfig vc vcs
     """,
-    "unused blocks are not given back to disks": """
-        VolumeTrimSchedules.block.talos.dev runtime - volumetrimschedule vts
-    """,
     "file systems are repaired when they do not mount, not on a schedule": """
         FSScrubSchedules.block.talos.dev runtime - fsscrubschedule fsss
         FSScrubStatuses.block.talos.dev runtime - fsscrubstatus fsss

@@ -88,6 +88,10 @@ SHOWN: dict[str, str] = {
         test_values_are_shown_from_memory_and_then_from_the_partition
             MetaKeys.runtime.talos.dev MetaLoads.runtime.talos.dev
     """,
+    "unit/node/controllers/block/test_trim.py": """
+        test_volumes_are_trimmed_when_their_time_has_come
+            VolumeTrimSchedules.block.talos.dev
+    """,
     "unit/node/controllers/containers/test_runtime.py": """
         test_what_is_wanted_is_told_and_starts_containerd_again_once
             CustomizationConfigs.cri.talos.dev BaseRuntimeSpecConfigs.cri.talos.dev SeccompProfiles.cri.talos.dev

@@ -91,6 +91,7 @@ class Descriptions:
                 "prefix": ".t.Prefix",
                 "addrport": ".t.Prefix",  # an address and a number there, too
                 "duration": ".google.protobuf.Duration",
+                "timestamp": ".google.protobuf.Duration",  # a Timestamp has the same fields
                 "json": ".google.protobuf.Struct",
             }
             if type_.startswith("{"):
@@ -157,6 +158,7 @@ SIMPLE: dict[str, st.SearchStrategy[object]] = {
     "addrport": places(),
     "hwaddr": st.binary(min_size=6, max_size=6).map(lambda data: data.hex(":")),
     "duration": st.integers(-(10**18), 10**18),
+    "timestamp": st.integers(0, 10**19),
     "{string}": st.dictionaries(texts, texts, max_size=3),
     "json": st.dictionaries(
         texts,
@@ -246,7 +248,7 @@ def decoded(cls: type[msgspec.Struct], message: Message, type_: str = "") -> obj
                 return value.ip  # type: ignore[attr-defined]
             if inner in ("prefix", "addrport"):
                 return value.ip, value.prefix_length  # type: ignore[attr-defined]
-            if inner == "duration":
+            if inner in ("duration", "timestamp"):
                 return value.seconds * 10**9 + value.nanos  # type: ignore[attr-defined]
             if inner == "json":
                 return json_format.MessageToDict(value)
@@ -256,7 +258,14 @@ def decoded(cls: type[msgspec.Struct], message: Message, type_: str = "") -> obj
             out[row.attribute] = {key: one(value[key]) for key in value}
         elif repeated:
             out[row.attribute] = [one(each) for each in value]
-        elif isinstance(value, Message) and inner not in ("addr", "prefix", "addrport", "duration", "json"):
+        elif isinstance(value, Message) and inner not in (
+            "addr",
+            "prefix",
+            "addrport",
+            "duration",
+            "timestamp",
+            "json",
+        ):
             out[row.attribute] = one(value) if message.HasField(row.attribute) else None
         else:
             out[row.attribute] = one(value)
@@ -301,7 +310,8 @@ def _readable_value(value: object, type_: str) -> object:
         return {key: _readable_value(each, type_[1:-1]) for key, each in value.items()}
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return yaml.duration(value) if type_ == "duration" and isinstance(value, int) else value
+    shown = {"duration": yaml.duration, "timestamp": yaml.timestamp}.get(type_)
+    return shown(value) if shown is not None and isinstance(value, int) else value
 
 
 class OldReader(pyyaml.SafeLoader):
@@ -445,3 +455,8 @@ def test_marks_of_documents_are_quoted(text: str) -> None:
     """A spec that is one text stands at the start of a line, where these would end or begin a document."""
     rendered = yaml.render(MachineConfigSpec(text=text))
     assert rendered == f'"{text}"\n'
+
+
+def test_times_are_rfc_3339() -> None:
+    assert yaml.timestamp(0) == "1970-01-01T00:00:00Z"
+    assert yaml.timestamp(1_767_323_045_250_000_000) == "2026-01-02T03:04:05.25Z"

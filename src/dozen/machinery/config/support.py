@@ -125,7 +125,7 @@ SUPPORT: dict[str, Support] = {
     "ExtensionServiceConfig:": _ignored("an image holds what its recipes list"),
     "ExternalVolumeConfig:": _NO_VOLUMES,
     "FilesystemScrubConfig:": _ignored("file systems are repaired when they do not mount"),
-    "FilesystemTrimConfig:": _ignored("unused blocks are not given back"),
+    "FilesystemTrimConfig:": Support(State.USED, "for the volumes of the system"),
     "HCloudVIPConfig:": _ignored("no address moves between control planes"),
     "HTTPProbeConfig:": _USED,
     "HostnameConfig:": _USED,

@@ -362,3 +362,23 @@ SWAP_STATUS = Kind(
         ("Priority", "{.priority}"),
     ),
 )
+
+
+class VolumeTrimScheduleSpec(Spec):
+    """When a volume's unused blocks are given back to its disk; ids are the volumes'."""
+
+    filesystem: str = ""
+    interval: int = 0
+    next_trim: int = 0
+
+    WIRE = "1 filesystem enum:FilesystemType, 2 interval duration, 3 nextTrim timestamp"
+
+
+VOLUME_TRIM_SCHEDULE = Kind(
+    "VolumeTrimSchedules.block.talos.dev",
+    "runtime",
+    VolumeTrimScheduleSpec,
+    "VolumeTrimSchedule",
+    aliases=("volumetrimschedule", "vts"),
+    columns=(("Filesystem", "{.filesystem}"), ("Interval", "{.interval}"), ("Next Trim", "{.nextTrim}")),
+)

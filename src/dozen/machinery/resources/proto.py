@@ -222,5 +222,6 @@ _LENGTHS: dict[str, Encoder] = {
     "prefix": _prefix,
     "hwaddr": _hardware,
     "duration": _duration,
+    "timestamp": _duration,  # seconds and nanoseconds, too
     "json": _json,
 }

@@ -22,6 +22,7 @@ addrport                  str ``10.0.0.1:53``   message of the bytes and the por
 prefix                    str ``10.0.0.0/8``    message of the bytes and the length
 hwaddr                    str ``02:..:01``      bytes
 duration                  int, nanoseconds      google.protobuf.Duration (YAML: ``1h0m0s``)
+timestamp                 int, nanoseconds      google.protobuf.Timestamp (YAML: ``2026-01-02T03:04:05Z``)
 enum:Name flags:Name      str                   number, see `dozen.machinery.resources.enums`
 json                      Mapping of plain data google.protobuf.Struct
 Name                      struct or None        message

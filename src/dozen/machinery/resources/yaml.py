@@ -92,6 +92,8 @@ def _scalar(value: Any, type_: str, indent: str) -> str:
         return "null"
     if type_ == "duration":
         return duration(value)
+    if type_ == "timestamp":
+        return f'"{timestamp(value)}"'  # some readers would make something else of it
     if type_ == "text" and "\n" in value:
         return _block(value, indent)
     if isinstance(value, str):
@@ -134,6 +136,15 @@ def _block(value: str, indent: str) -> str:
     if not inner[-1]:
         inner.pop()
     return "\n".join([f"|{width}{kept}", *inner])
+
+
+def timestamp(nanoseconds: int) -> str:
+    """RFC 3339 in UTC; of the fraction, as much as there is."""
+    import time
+
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"
 
 
 def duration(nanoseconds: int) -> str:

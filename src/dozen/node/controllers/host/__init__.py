@@ -34,6 +34,7 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
 
 def host_watchers(machine: Machine) -> Iterator[Watcher]:
     """What serves on the node. Each loads its server when the configuration wants it."""
+    from dozen.node.controllers.block.trim import TrimWatcher
     from dozen.node.controllers.host.watchdog import WatchdogWatcher
     from dozen.node.controllers.network.probes import ProbeWatcher
     from dozen.node.hostdns.watcher import HostDNSWatcher
@@ -48,3 +49,4 @@ def host_watchers(machine: Machine) -> Iterator[Watcher]:
     yield ProbeWatcher(machine.store)
     if machine.mode != "container":
         yield WatchdogWatcher(machine.store, machine)
+        yield TrimWatcher(machine.store, machine)
