@@ -71,6 +71,7 @@ class WatchdogWatcher:
         self._store = store
         self._problems = problems
         self._open = open_timer
+        self._told = ""
 
     async def run(self, publish: Publisher) -> None:
         changed = asyncio.Event()
@@ -80,13 +81,21 @@ class WatchdogWatcher:
                 changed.clear()
                 said = self._config()
                 if said is None:
-                    self._problems.clear_problem(PROBLEM)
+                    self._tell("")
                     await changed.wait()
                 elif not await self._keep(said, publish, changed):
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), RETRY)
         finally:
             stop()
+
+    def _tell(self, problem: str) -> None:
+        """Once: it is tried again and again."""
+        if problem and problem != self._told:
+            self._problems.report_problem(PROBLEM, problem)
+        elif not problem and self._told:
+            self._problems.clear_problem(PROBLEM)
+        self._told = problem
 
     def _config(self) -> kinds.WatchdogTimerConfigSpec | None:
         found = self._store.find(kinds.WATCHDOG_TIMER_CONFIG, TIMER)
@@ -100,7 +109,7 @@ class WatchdogWatcher:
             timeout = timer.set_timeout(round(said.timeout / NANOSECONDS))
             pause = timeout / FEEDINGS
             log.info("watchdog=%s armed timeout=%d", said.device, timeout)
-            self._problems.clear_problem(PROBLEM)
+            self._tell("")
             publish.put(
                 kinds.WATCHDOG_TIMER_STATUS,
                 TIMER,
@@ -115,8 +124,7 @@ class WatchdogWatcher:
                     await asyncio.wait_for(changed.wait(), pause)
             return True
         except OSError as error:
-            reason = error.strerror or str(error)
-            self._problems.report_problem(PROBLEM, f"the watchdog {said.device} cannot be used: {reason}")
+            self._tell(f"the watchdog {said.device} cannot be used: {error.strerror or error}")
             return False
         finally:
             publish.remove(kinds.WATCHDOG_TIMER_STATUS, TIMER)
