@@ -41,7 +41,7 @@ from dozen.machinery.resources.settings import (
     RouteSettings,
     TimeSettings,
 )
-from dozen.node.controllers.network import network_controllers, network_watchers
+from dozen.node.controllers.network import later_controllers, network_controllers, network_watchers
 from dozen.node.controllers.network.rules import RoutingRuleWatcher
 
 SERVER = "10.77.0.1"
@@ -267,7 +267,7 @@ async def node(settings: NetworkSettings) -> AsyncIterator[tuple[Store, dict[str
 
     store = Store()
     runtime = Runtime(store, run, LOG)
-    for controller in network_controllers():
+    for controller in (*network_controllers(), *later_controllers()):
         runtime.add(controller)
     for watcher in network_watchers(store, LOG):
         runtime.add_watcher(watcher)

@@ -21,13 +21,13 @@ SOURCE = HERE.parents[1] / "src"
 SCRIPT = HERE / "network_scenarios.py"
 
 
-def list_scenarios() -> list[str]:
-    """Names of the scenarios, without importing the script and all that it needs."""
-    functions = [node for node in ast.parse(SCRIPT.read_text()).body if isinstance(node, ast.AsyncFunctionDef)]
+def list_scenarios(script: Path) -> list[str]:
+    """Names of a script's scenarios, without importing it and all that it needs."""
+    functions = [node for node in ast.parse(script.read_text()).body if isinstance(node, ast.AsyncFunctionDef)]
     return [node.name for node in functions if not node.args.args and not node.decorator_list]
 
 
-@pytest.mark.parametrize("name", list_scenarios())
+@pytest.mark.parametrize("name", list_scenarios(SCRIPT))
 def test_scenario(name: str) -> None:
     require_root()
     for program in ("unshare", "nsenter", "ip"):

@@ -170,6 +170,10 @@ SHOWN: dict[str, str] = {
         test_the_operator
             OperatorSpecs.net.talos.dev
     """,
+    "unit/node/controllers/network/test_logical.py": """
+        test_a_tunnel_is_set_up_once_and_again_when_it_changes
+            TunnelStatuses.net.dozen
+    """,
     "unit/node/controllers/network/test_names.py": """
         test_time_servers
             TimeSettings.config.dozen TimeServerStatuses.net.talos.dev TimeServerSpecs.net.talos.dev

@@ -14,6 +14,7 @@ from types import TracebackType
 from dozen.linux import rtnetlink as rt
 from dozen.linux.netlink import (
     NLM_F_CREATE,
+    NLM_F_EXCL,
     NLM_F_REPLACE,
     MalformedMessage,
     Message,
@@ -85,9 +86,20 @@ class Network:
                 raise UnknownLink(f"there is no link {name!r}") from error
             raise
 
-    def set_link(self, name: str, *, up: bool | None = None, mtu: int = 0) -> None:
+    def set_link(self, name: str, change: rt.LinkChange) -> None:
         """Change a link; raises `UnknownLink`."""
-        self._netlink.request(rt.RTM_SETLINK, rt.pack_link_change(self.find_link(name).index, up=up, mtu=mtu))
+        index = self.find_link(name).index
+        # What a driver is told goes by NEWLINK alone: to SETLINK it is nothing (rtnl_setlink in the kernel).
+        kind = rt.RTM_NEWLINK if change.kind else rt.RTM_SETLINK
+        self._netlink.request(kind, rt.pack_link_change(index, change))
+
+    def make_link(self, change: rt.LinkChange) -> None:
+        """Make a link of ``change.kind``."""
+        self._netlink.request(rt.RTM_NEWLINK, rt.pack_link_change(0, change), NLM_F_CREATE | NLM_F_EXCL)
+
+    def remove_link(self, index: int) -> None:
+        """Remove a link that is made of software; one that is gone is fine."""
+        self._forget(rt.RTM_DELLINK, rt.LINK_HEADER.pack(0, 0, index, 0, 0))
 
     def add_address(self, address: rt.Address) -> None:
         """Add an address, or give the existing one new lifetimes."""
@@ -132,7 +144,7 @@ class Changes:
             try:
                 record = parse(message)
             except (MalformedMessage, struct.error):
-                continue  # e.g. AF_BRIDGE messages of another shape; the plain ones follow
+                continue  # a bridge's words about a port; those about the link come by themselves
             if isinstance(record, rt.Route) and record.flags & rt.RTM_F_CLONED:
                 continue
             found.append((message.type not in REMOVALS, record))
@@ -145,6 +157,11 @@ async def run(effect: Effect) -> None:
     """
     if isinstance(effect, effects.Each):
         await _run_each(effect)
+        return
+    if type(effect).__module__ != effects.__name__:  # the lazily loaded rest: most nodes have plain links only
+        from dozen.linux import links
+
+        await links.run(effect)
         return
     try:
         with Network() as network:
@@ -166,7 +183,8 @@ async def _run_each(effect: effects.Each) -> None:
 
 def _run(network: Network, effect: Effect) -> None:
     if isinstance(effect, effects.SetLink):
-        network.set_link(effect.link, up=effect.up, mtu=effect.mtu)
+        change = rt.LinkChange(effect.up, effect.multicast, effect.mtu, hardware_address=effect.hardware_addr)
+        network.set_link(effect.link, change)
     elif isinstance(effect, effects.AcceptRouters):
         _accept_routers(effect.link)
     elif isinstance(effect, effects.AddAddress):

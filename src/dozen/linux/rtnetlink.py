@@ -41,14 +41,17 @@ LINK_HEADER = struct.Struct("=BxHiII")  # family, hardware type, index, flags, m
 ADDRESS_HEADER = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, link index
 ROUTE_HEADER = struct.Struct("=BBBBBBBBI")  # family, dst length, src length, tos, table, protocol, scope, type, flags
 
+AF_BRIDGE = b"\x07"
+
 IFF_UP = 0x1
 IFF_LOOPBACK = 0x8
 IFF_RUNNING = 0x40
+IFF_MULTICAST = 0x1000
 
 IFLA_ADDRESS, IFLA_BROADCAST, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_QDISC = 1, 2, 3, 4, 5, 6
-IFLA_MASTER, IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_IFALIAS = 10, 16, 18, 20
-IFLA_CARRIER, IFLA_PROP_LIST, IFLA_ALT_IFNAME, IFLA_PERM_ADDRESS = 33, 52, 53, 54
-IFLA_INFO_KIND, IFLA_INFO_SLAVE_KIND = 1, 4
+IFLA_MASTER, IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP = 10, 16, 18, 20, 27
+IFLA_CARRIER, IFLA_LINK_NETNSID, IFLA_PROP_LIST, IFLA_ALT_IFNAME, IFLA_PERM_ADDRESS = 33, 37, 52, 53, 54
+IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND = 1, 2, 4
 
 IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_ANYCAST, IFA_CACHEINFO = 1, 2, 3, 4, 5, 6
 IFA_FLAGS, IFA_RT_PRIORITY = 8, 9
@@ -71,7 +74,10 @@ ETHERNET_TYPE = 1  # ARPHRD_ETHER
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One network interface. ``kind`` names the driver of a virtual one ("vlan", "bridge"); a physical one has none."""
+    """One network interface. ``kind`` names the driver of a virtual one ("vlan", "bridge"), and ``data`` is what that
+    driver says, for `dozen.linux.linkkinds` to read; a physical one has neither. With ``foreign_parent`` the number of
+    the parent is one of another network namespace.
+    """
 
     index: int
     name: str
@@ -90,6 +96,8 @@ class Link(msgspec.Struct, frozen=True):
     carrier: bool = False
     alias: str = ""
     other_names: tuple[str, ...] = ()
+    data: bytes = b""
+    foreign_parent: bool = False
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -148,7 +156,12 @@ def format_address(family: int, data: bytes) -> str:
 
 
 def parse_link(message: Message) -> Link:
-    """A link from its NEWLINK or DELLINK message; raises `MalformedMessage`."""
+    """A link from its NEWLINK or DELLINK message; raises `MalformedMessage`.
+
+    A bridge tells of its ports in messages of these types as well: they come, go and change as ports, not as links.
+    """
+    if message.payload[:1] == AF_BRIDGE:
+        raise MalformedMessage("a bridge's message about a port")
     _, kind, index, flags, _ = _unpack_header(LINK_HEADER, message)
     attributes = unpack_attributes(message.payload[LINK_HEADER.size :])
     info = unpack_attributes(attributes.get(IFLA_LINKINFO, b""))
@@ -171,6 +184,8 @@ def parse_link(message: Message) -> Link:
         carrier=_unpack_u8(attributes.get(IFLA_CARRIER, b"")) == 1,
         alias=unpack_text(attributes, IFLA_IFALIAS),
         other_names=names,
+        data=info.get(IFLA_INFO_DATA, b""),
+        foreign_parent=IFLA_LINK_NETNSID in attributes,
     )
 
 
@@ -230,16 +245,48 @@ def parse_route(message: Message) -> Route:
     )
 
 
-def pack_link_change(index: int, *, up: bool | None = None, mtu: int = 0, name: str = "", master: int = -1) -> bytes:
-    """The payload of a SETLINK: only what is given changes; ``master`` 0 frees the link from its bridge or bond."""
-    flags, mask = (IFF_UP if up else 0, IFF_UP) if up is not None else (0, 0)
+class LinkChange(msgspec.Struct, frozen=True):
+    """What a link should be like from now on: None, "" and no MTU or parent leave what there is.
+
+    ``master`` is the number of a bridge, bond or VRF, and 0 frees the link of any. ``told`` has the kernel tell of the
+    link even if nothing changed that it tells of by itself.
+    """
+
+    up: bool | None = None
+    multicast: bool | None = None
+    mtu: int = 0
+    name: str = ""
+    hardware_address: str = ""
+    master: int | None = None
+    parent: int = 0
+    kind: str = ""
+    data: bytes = b""
+    told: bool = False
+
+
+def pack_link_change(index: int, change: LinkChange) -> bytes:
+    """The payload of a SETLINK, or of a NEWLINK with index 0: only what is given changes."""
+    flags = mask = 0
+    for bit, said in ((IFF_UP, change.up), (IFF_MULTICAST, change.multicast)):
+        if said is not None:
+            flags, mask = flags | bit * said, mask | bit
     attributes = []
-    if mtu:
-        attributes.append((IFLA_MTU, _pack_u32(mtu)))
-    if name:
-        attributes.append((IFLA_IFNAME, name.encode() + b"\0"))
-    if master >= 0:
-        attributes.append((IFLA_MASTER, _pack_u32(master)))
+    if change.hardware_address:
+        attributes.append((IFLA_ADDRESS, bytes.fromhex(change.hardware_address.replace(":", ""))))
+    if change.mtu:
+        attributes.append((IFLA_MTU, _pack_u32(change.mtu)))
+    if change.name:
+        attributes.append((IFLA_IFNAME, change.name.encode() + b"\0"))
+    if change.master is not None:
+        attributes.append((IFLA_MASTER, _pack_u32(change.master)))
+    if change.parent:
+        attributes.append((IFLA_LINK, _pack_u32(change.parent)))
+    if change.told:
+        attributes.append((IFLA_GROUP, _pack_u32(0)))  # the group that every link is in anyway: setting it is told
+    if change.kind:
+        info = [(IFLA_INFO_KIND, change.kind.encode() + b"\0")]
+        info += [(IFLA_INFO_DATA, change.data)] if change.data else []
+        attributes.append((IFLA_LINKINFO, pack_attributes(info)))
     return LINK_HEADER.pack(0, 0, index, flags, mask) + pack_attributes(attributes)
 
 

@@ -41,6 +41,7 @@ def add_third_wave(machine: Machine) -> None:
     """The rest of the machine: devices, kernel, clock, hardware, and what it all amounts to."""
     from dozen.node.controllers.hardware import hardware_controllers, hardware_watchers
     from dozen.node.controllers.identity import ApiServiceController
+    from dozen.node.controllers.network import later_controllers
     from dozen.node.controllers.network.ethernet import EthernetWatcher
     from dozen.node.controllers.network.names import StaticHostController
     from dozen.node.controllers.network.rules import RoutingRuleWatcher
@@ -52,6 +53,7 @@ def add_third_wave(machine: Machine) -> None:
     managed = machine.mode != "container"
     if managed:
         _watch(machine, (EthernetWatcher(machine.store),))
+        _add(machine, later_controllers())
         _add_kernel(machine)
         _add_trust(machine)
         _add_containers(machine)

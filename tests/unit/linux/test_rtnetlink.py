@@ -76,9 +76,9 @@ def test_a_route_is_written_as_it_is_read(route: rt.Route) -> None:
 
 
 def test_a_change_of_a_link_names_only_what_changes() -> None:
-    _, _, index, flags, mask = struct.unpack("=BxHiII", rt.pack_link_change(3, mtu=1400)[:16])
+    _, _, index, flags, mask = struct.unpack("=BxHiII", rt.pack_link_change(3, rt.LinkChange(mtu=1400))[:16])
     assert (index, flags, mask) == (3, 0, 0)
-    link = parse_back(rt.RTM_NEWLINK, rt.pack_link_change(3, up=True, mtu=1400, name="uplink"))
+    link = parse_back(rt.RTM_NEWLINK, rt.pack_link_change(3, rt.LinkChange(up=True, mtu=1400, name="uplink")))
     assert isinstance(link, rt.Link)
     assert (link.flags, link.mtu, link.name) == (rt.IFF_UP, 1400, "uplink")
-    assert struct.unpack("=BxHiII", rt.pack_link_change(3, up=False)[:16])[3:] == (0, rt.IFF_UP)
+    assert struct.unpack("=BxHiII", rt.pack_link_change(3, rt.LinkChange(up=False))[:16])[3:] == (0, rt.IFF_UP)

@@ -64,11 +64,10 @@ def with_machine(**fields: Any) -> str:
 
 
 def test_a_warning_names_field_line_and_reason() -> None:
-    text = with_machine(network={"interfaces": [{"interface": "eth0", "vlans": [{"vlanId": 5}]}]})
-    line = 1 + text.splitlines().index(next(each for each in text.splitlines() if "vlans" in each))
+    text = with_machine(network={"kubespan": {"enabled": True}})
+    line = 1 + text.splitlines().index(next(each for each in text.splitlines() if "kubespan" in each))
     assert warnings(load(text)) == [
-        f"machine.network.interfaces.vlans (line {line}) is ignored: "
-        "only Ethernet links are set up: the link is not made"
+        f"machine.network.kubespan (line {line}) is ignored: there is no encrypted network between nodes"
     ]
 
 
@@ -81,12 +80,12 @@ def test_what_asks_for_nothing_is_no_warning(fields: dict[str, Any]) -> None:
 
 def test_documents_warn_too() -> None:
     text = (
-        "apiVersion: v1alpha1\nkind: BondConfig\nname: bond0\nlinks: [eth0]\nbondMode: 802.3ad\n---\n"
+        "apiVersion: v1alpha1\nkind: KubeSpanConfig\nenabled: true\n---\n"
         "apiVersion: v1alpha1\nkind: TimeSyncConfig\nptp: {devices: [a]}\n"
     )
     assert warnings(load(text)) == [
-        "BondConfig (line 1) is ignored: only Ethernet links are set up: the link is not made",
-        "TimeSyncConfig:ptp (line 9) is ignored: time comes from NTP servers",
+        "KubeSpanConfig (line 1) is ignored: there is no encrypted network between nodes",
+        "TimeSyncConfig:ptp (line 7) is ignored: time comes from NTP servers",
     ]
 
 

@@ -210,7 +210,7 @@ def plain(cls: type[msgspec.Struct], value: object, type_: str) -> object:  # no
         return {key: plain(cls, each, type_[1:-1]) for key, each in value.items()}
     sort, _, name = type_.partition(":")
     if value is None:
-        return None
+        return False if type_ == "bool" else None
     match sort:
         case "text":
             return value.encode()  # type: ignore[attr-defined]

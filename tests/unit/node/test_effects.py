@@ -21,6 +21,7 @@ RUNNERS = {
     "hostfiles": (hostfiles, "run"),
     "kernel": (kernel, "run"),
     "lvm": (lvm, "run"),
+    "links": (network, "run"),
     "mount": (mounts, "run"),
     "network": (network, "run"),
     "time": (clock, "run"),

@@ -13,7 +13,8 @@ from dozen.machinery.config.problems import Problem
 from dozen.machinery.yaml import MapNode, Node, SeqNode
 
 if TYPE_CHECKING:
-    from dozen.machinery.config.links import Interface
+    from dozen.machinery.config.documents.links import WireguardPeer as DocumentPeer
+    from dozen.machinery.config.links import Interface, WireguardPeer
     from dozen.machinery.config.loading import Config
     from dozen.machinery.config.machine import Machine
 
@@ -165,8 +166,18 @@ def _interface(each: Interface) -> Iterator[tuple[str, str]]:
             yield f"expected a VLAN from 1 to 4094, found {vlan.vlan_id}", f"vlans[{at}].vlanId"
         elif vlans[vlan.vlan_id] > 1:
             yield f"VLAN {vlan.vlan_id} is there more than once", f"vlans[{at}].vlanId"
+    yield from _wireguard(each)
     if each.bond and not (each.bond.interfaces or each.bond.device_selectors):
         yield "needs interfaces or deviceSelectors", "bond"
+
+
+def _wireguard(each: Interface) -> Iterator[tuple[str, str]]:
+    if each.wireguard is None:
+        return
+    if not _is_key(each.wireguard.private_key.reveal()):
+        yield "expected a key of 32 bytes in base64", "wireguard.privateKey"
+    for at, peer in enumerate(each.wireguard.peers):
+        yield from ((words, f"wireguard.peers[{at}].{field}") for field, words in _peer(peer))
 
 
 def _twice_said(config: Config) -> Iterator[Complaint]:
@@ -207,6 +218,47 @@ def _link_document(model: object) -> Iterator[Complaint]:
     for at, route in enumerate(model.routes):
         if not route.destination and not route.gateway:
             yield f"routes[{at}]", "needs a destination or a gateway"
+        if route.table and not _is_table(route.table):
+            yield f"routes[{at}].table", f'expected main, local, default or a number, found "{route.table}"'
+    yield from _logical_document(model)
+
+
+def _logical_document(model: object) -> Iterator[Complaint]:
+    """What documents about links made of software have of their own."""
+    if isinstance(vlan := getattr(model, "vlan_id", None), int) and not 0 < vlan < 4095:
+        yield "vlanID", f"expected a VLAN from 1 to 4094, found {vlan}"
+    table = getattr(model, "table", None)
+    if isinstance(table, str) and not _is_table(table):
+        yield "table", f'expected the number of a routing table, found "{table}"'
+    key = getattr(model, "private_key", None)
+    if key is not None and not _is_key(key.reveal()):
+        yield "privateKey", "expected a key of 32 bytes in base64"
+    for at, peer in enumerate(getattr(model, "peers", ())):
+        yield from ((f"peers[{at}].{field}", words) for field, words in _peer(peer))
+
+
+def _peer(peer: WireguardPeer | DocumentPeer) -> Iterator[Complaint]:
+    if not _is_key(peer.public_key):
+        yield "publicKey", "expected a key of 32 bytes in base64"
+    shared = getattr(peer, "preshared_key", None)
+    if shared and not _is_key(shared.reveal()):
+        yield "presharedKey", "expected a key of 32 bytes in base64"
+    host, colon, port = peer.endpoint.rpartition(":")
+    if peer.endpoint and not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        yield "endpoint", f'expected host:port like 192.0.2.1:51820, found "{peer.endpoint}"'
+
+
+def _is_key(text: str) -> bool:
+    from binascii import Error, a2b_base64
+
+    try:
+        return len(a2b_base64(text, strict_mode=True)) == 32
+    except (Error, ValueError):
+        return False
+
+
+def _is_table(text: str) -> bool:
+    return text in ("main", "local", "default") or (text.isdecimal() and 0 < int(text) < 1 << 32)
 
 
 def _kubernetes(config: Config) -> Iterator[Complaint]:
@@ -266,7 +318,10 @@ _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "KubeNodeConfig": _kubernetes_node,
     **dict.fromkeys(_HOST_DOCUMENTS, _host_document),
     **dict.fromkeys(
-        ("LinkConfig", "BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig", "WireguardConfig"),
+        (
+            *("LinkConfig", "BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig"),
+            *("VRFConfig", "VethConfig", "WireguardConfig"),
+        ),
         _link_document,
     ),
 }

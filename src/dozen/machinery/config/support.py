@@ -40,7 +40,6 @@ def _idle(note: str) -> Support:
     return Support(State.IDLE, note)
 
 
-_KIND_OF_LINK = _ignored("only Ethernet links are set up: the link is not made")
 _NO_DHCP6 = _ignored("addresses come by DHCPv4 or are given; DHCPv6 is not spoken")
 _NO_ENCRYPTION = _ignored("volumes are not encrypted")
 _NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery service")
@@ -61,12 +60,7 @@ SUPPORT: dict[str, Support] = {
     "machine.network.interfaces.dhcpOptions.ipv4": _ignored("dhcp alone decides"),
     "machine.network.interfaces.dhcpOptions.ipv6": _NO_DHCP6,
     "machine.network.interfaces.dhcpOptions.duidv6": _NO_DHCP6,
-    "machine.network.interfaces.vlans": _KIND_OF_LINK,
-    "machine.network.interfaces.bond": _KIND_OF_LINK,
-    "machine.network.interfaces.bridge": _KIND_OF_LINK,
-    "machine.network.interfaces.bridgePort": _KIND_OF_LINK,
-    "machine.network.interfaces.wireguard": _KIND_OF_LINK,
-    "machine.network.interfaces.dummy": _KIND_OF_LINK,
+    "machine.network.interfaces.bond.adActorSystem": _ignored("the bond's own address is the actor's"),
     "machine.network.kubespan": _NO_KUBESPAN,
     "machine.disks": _NO_VOLUMES,
     "machine.install": _INSTALLED,
@@ -103,8 +97,8 @@ SUPPORT: dict[str, Support] = {
     # Documents.
     "BGPInstanceConfig:": _ignored("routes are not exchanged"),
     "BlackholeRouteConfig:": _ignored("no such route is made"),
-    "BondConfig:": _KIND_OF_LINK,
-    "BridgeConfig:": _KIND_OF_LINK,
+    "BondConfig:": _USED,
+    "BridgeConfig:": _USED,
     "CRIBaseRuntimeSpecConfig:": _USED,
     "CRICustomizationConfig:": Support(State.USED, "laid over containerd's configuration, which is of version 2"),
     "ContainerConfig:": _ignored("only Kubernetes starts containers"),
@@ -116,7 +110,7 @@ SUPPORT: dict[str, Support] = {
     "DHCPv6Config:": _NO_DHCP6,
     "DiscoveryIdentityConfig:": _USED,
     "DiscoveryServiceConfig:": _NO_DISCOVERY,
-    "DummyLinkConfig:": _KIND_OF_LINK,
+    "DummyLinkConfig:": _USED,
     "EnvironmentConfig:": _VARIABLES,
     "EtcFileConfig:": Support(State.USED, "except for files that the node itself writes"),
     "EthernetConfig:": _ignored("links keep their driver's settings"),
@@ -143,10 +137,6 @@ SUPPORT: dict[str, Support] = {
     "Layer2VIPConfig:": _USED,
     "LinkAliasConfig:": _ignored("links keep their names"),
     "LinkConfig:": _USED,
-    "LinkConfig:up": _ignored("configured links are always up"),
-    "LinkConfig:multicast": _ignored("links keep their driver's settings"),
-    "LinkConfig:addresses.routePriority": _ignored("routes of addresses have the kernel's priority"),
-    "LinkConfig:routes.table": _ignored("routes are in the main table"),
     "NetworkDefaultActionConfig:": _ignored("the node has no firewall of its own"),
     "NetworkRuleConfig:": _ignored("the node has no firewall of its own"),
     "OOMConfig:": _ignored("the kernel decides which process is ended"),
@@ -174,12 +164,12 @@ SUPPORT: dict[str, Support] = {
     "UdevRulesConfig:": _USED,
     "UnattendedInstall:": _INSTALLED,
     "UserVolumeConfig:": _NO_VOLUMES,
-    "VLANConfig:": _KIND_OF_LINK,
-    "VRFConfig:": _KIND_OF_LINK,
-    "VethConfig:": _KIND_OF_LINK,
+    "VLANConfig:": _USED,
+    "VRFConfig:": _USED,
+    "VethConfig:": _USED,
     "VolumeConfig:": _NO_VOLUMES,
     "WatchdogTimerConfig:": _USED,
-    "WireguardConfig:": _KIND_OF_LINK,
+    "WireguardConfig:": _USED,
     "ZswapConfig:": Support(State.USED, "the kernel is told; swap space has to come from elsewhere"),
 }
 # Kinds about Kubernetes, of which the components take notice.

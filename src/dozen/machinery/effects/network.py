@@ -14,14 +14,20 @@ FOREVER = 0xFFFFFFFF
 
 
 class SetLink(Effect, msgspec.Struct, frozen=True):
-    """Bring a link up (or down) and set its MTU; ``mtu`` 0 leaves it."""
+    """Bring a link up (or down) and set what it is like; 0, "" and None leave that."""
 
     link: str
     up: bool = True
     mtu: int = 0
+    hardware_addr: str = ""
+    multicast: bool | None = None
 
     def __str__(self) -> str:
-        return f"set link {self.link} {'up' if self.up else 'down'}" + (f" mtu {self.mtu}" if self.mtu else "")
+        words = [f"set link {self.link} {'up' if self.up else 'down'}"]
+        words += [f"mtu {self.mtu}"] if self.mtu else []
+        words += [f"address {self.hardware_addr}"] if self.hardware_addr else []
+        words += [] if self.multicast is None else [f"multicast {'on' if self.multicast else 'off'}"]
+        return " ".join(words)
 
 
 class AcceptRouters(Effect, msgspec.Struct, frozen=True):

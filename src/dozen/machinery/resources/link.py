@@ -45,7 +45,7 @@ class BridgeMaster(Spec):
 
 
 class BondMaster(Spec):
-    """Settings of a bond; times are milliseconds."""
+    """Settings of a bond; times are milliseconds, and what is not said is as the kernel has it for a new one."""
 
     mode: str = "balance-rr"
     xmit_hash_policy: str = "layer2"
@@ -55,26 +55,26 @@ class BondMaster(Spec):
     primary_index: int = 0
     primary_reselect: str = "always"
     fail_over_mac: str = "none"
-    ad_select: str = ""
+    ad_select: str = "stable"
     miimon: int = 0
     updelay: int = 0
     downdelay: int = 0
     arp_interval: int = 0
-    resend_igmp: int = 0
+    resend_igmp: int = 1
     min_links: int = 0
-    lp_interval: int = 0
-    packets_per_slave: int = 0
-    num_peer_notif: int = 0
-    tlb_logical_lb: int = 0
+    lp_interval: int = 1
+    packets_per_slave: int = 1
+    num_peer_notif: int = 1
+    tlb_logical_lb: int = 1
     all_slaves_active: int = 0
-    use_carrier: bool = False
-    ad_actor_sys_prio: int = 0
+    use_carrier: bool = True
+    ad_actor_sys_prio: int = 65535
     ad_user_port_key: int = 0
     peer_notify_delay: int = 0
     arp_ip_targets: tuple[str, ...] = ()
     ns_ip6_targets: tuple[str, ...] = ()
-    ad_lacp_active: str = ""
-    missed_max: int = 0
+    ad_lacp_active: str = "on"
+    missed_max: int = 2
     primary: str = ""
 
     WIRE = """
@@ -232,7 +232,10 @@ class VrfSlave(Spec):
 
 
 class LinkSpec(Spec):
-    """A link that should exist, and how it should be set up."""
+    """A link that should exist, and how it should be set up. ``logical``: it is made of software, by us.
+
+    What is empty, 0 or None is left as it is; ``hardware_addr`` and ``multicast`` are the kernel's choice then.
+    """
 
     name: str = ""
     logical: bool = False
@@ -252,7 +255,7 @@ class LinkSpec(Spec):
     wireguard: Wireguard | None = None
     veth: Veth | None = None
     layer: str = "default"
-    multicast: bool = False
+    multicast: bool | None = None
 
     WIRE = """
         1 name string, 2 logical bool, 3 up bool, 4 mtu uint32, 5 kind string, 6 type enum:LinkType,
@@ -270,4 +273,23 @@ LINK_SPEC = Kind(
     "LinkSpec",
     aliases=("linkspec", "ls"),
     sensitivity=Sensitivity.SENSITIVE,
+)
+
+
+class TunnelStatusSpec(Spec):
+    """A WireGuard link that has been told its key and peers: which link, by number, and which version of its spec."""
+
+    index: int = 0
+    spec_version: str = ""
+
+    WIRE = "1 index uint32, 2 specVersion string"
+
+
+TUNNEL_STATUS = Kind(
+    "TunnelStatuses.net.dozen",
+    "network",
+    TunnelStatusSpec,
+    "TunnelStatus",
+    aliases=("tunnelstatus", "tunnels"),
+    columns=(("Index", "{.index}"), ("Spec Version", "{.specVersion}")),
 )

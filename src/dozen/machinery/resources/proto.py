@@ -83,7 +83,7 @@ def _single(cls: type[msgspec.Struct], number: int, type_: str) -> Encoder:
         tag = varint(number << 3 | VARINT)
 
         def encode_integer(value: Any) -> bytes:
-            found = integer(value)
+            found = integer(value) if value else 0
             return tag + varint(found) if found else b""
 
         return encode_integer

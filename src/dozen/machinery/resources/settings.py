@@ -9,7 +9,8 @@ known what the machine should be, and nothing is done. Each has the id of its su
 
 from __future__ import annotations
 
-from dozen.machinery.resource import Kind
+from dozen.machinery.resource import Kind, Sensitivity
+from dozen.machinery.resources.link import BondMaster, BridgeMaster, Veth, Vlan, VrfMaster, Wireguard
 from dozen.machinery.resources.spec import Spec
 
 NETWORK, TIME, KERNEL = "network", "time", "kernel"
@@ -34,21 +35,53 @@ class LinkSelector(Spec):
 
 
 class RouteSettings(Spec):
-    """A route by way of a link. ``network`` "" is the default route; ``metric`` 0 is the usual one."""
+    """A route by way of a link. ``network`` "" is the default route, ``metric`` 0 the usual, ``table`` "" the main."""
 
     network: str = ""
     gateway: str = ""
     source: str = ""
     metric: int = 0
     mtu: int = 0
+    table: str = ""
 
     WIRE = """
-        1 network string omit, 2 gateway string omit, 3 source string omit, 4 metric uint32 omit, 5 mtu uint32 omit
+        1 network string omit, 2 gateway string omit, 3 source string omit, 4 metric uint32 omit, 5 mtu uint32 omit,
+        6 table string omit
+    """
+
+
+class LogicalLink(Spec):
+    """A link that is to be made of software. ``links`` and what ``link_selectors`` find are its members.
+
+    A VLAN is on ``parent``, or one is on each link that ``parent_selector`` finds and is named for it.
+    """
+
+    kind: str = ""
+    parent: str = ""
+    parent_selector: LinkSelector | None = None
+    hardware_addr: str = ""
+    links: tuple[str, ...] = ()
+    link_selectors: tuple[LinkSelector, ...] = ()
+    vlan: Vlan | None = None
+    bond_master: BondMaster | None = None
+    bridge_master: BridgeMaster | None = None
+    vrf_master: VrfMaster | None = None
+    wireguard: Wireguard | None = None
+    veth: Veth | None = None
+
+    WIRE = """
+        1 kind string, 2 parent string omit, 3 parentSelector LinkSelector omit, 4 hardwareAddr hwaddr omit,
+        5 links [string] omit, 6 linkSelectors [LinkSelector] omit, 7 vlan Vlan omit, 8 bondMaster BondMaster omit,
+        9 bridgeMaster BridgeMaster omit, 10 vrfMaster VrfMaster omit, 11 wireguard Wireguard omit, 12 veth Veth omit
     """
 
 
 class LinkSettings(Spec):
-    """How links should be set up: the one called ``name``, or those that ``selector`` finds."""
+    """How links should be set up: the one called ``name``, or those that ``selector`` finds.
+
+    ``bridge`` is one that the link is to be a port of, whatever else that bridge's own settings say.
+    ``address_priorities`` are metrics of the routes that come with the addresses, in their order; 0 is the kernel's.
+    """
 
     name: str = ""
     selector: LinkSelector | None = None
@@ -59,11 +92,17 @@ class LinkSettings(Spec):
     mtu: int = 0
     ignore: bool = False
     virtual_addresses: tuple[str, ...] = ()
+    up: bool = True
+    multicast: bool | None = None
+    bridge: str = ""
+    logical: LogicalLink | None = None
+    address_priorities: tuple[int, ...] = ()
 
     WIRE = """
         1 name string omit, 2 selector LinkSelector omit, 3 addresses [string] omit, 4 routes [RouteSettings] omit,
         5 dhcp bool omit, 6 dhcpMetric uint32 omit, 7 mtu uint32 omit, 8 ignore bool omit,
-        9 virtualAddresses [string] omit
+        9 virtualAddresses [string] omit, 10 up bool, 11 multicast bool omit, 12 bridge string omit,
+        13 logical LogicalLink omit, 14 addressPriorities [uint32] omit
     """
 
 
@@ -111,6 +150,7 @@ NETWORK_SETTINGS = Kind(
     NetworkSettings,
     "NetworkSettings",
     aliases=("networksettings",),
+    sensitivity=Sensitivity.SENSITIVE,  # keys of WireGuard
     columns=(("Hostname", "{.hostname}"), ("Name Servers", "{.nameServers}")),
 )
 

@@ -6,8 +6,10 @@ answers are the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import config, settings
@@ -15,10 +17,15 @@ from dozen.node.configuration import parse
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
-    from dozen.machinery.config.links import Interface
+    from dozen.machinery.config.documents.links import LinkFields
+    from dozen.machinery.config.links import DeviceSelector, Interface, Route
 
 
 MACHINE_TYPE_ID = "machine-type"
+# Kinds of documents about links that are made of software.
+LOGICAL = frozenset(
+    ("BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig", "VRFConfig", "VethConfig", "WireguardConfig")
+)
 
 
 class SettingsController:
@@ -51,7 +58,11 @@ def _network(given: Config, platform: settings.NetworkSettings) -> settings.Netw
     interfaces = given.machine.network.interfaces if given.machine else ()
     return settings.NetworkSettings(
         hostname=effective.hostname(given),
-        links=(*(_link(interface) for interface in interfaces), *_links_of_documents(given), *platform.links),
+        links=(
+            *(entry for interface in interfaces for entry in _links(interface)),
+            *_links_of_documents(given),
+            *platform.links,
+        ),
         name_servers=effective.nameservers(given) or platform.name_servers,
         search_domains=effective.search_domains(given) or platform.search_domains,
         fallback_hostname=platform.fallback_hostname,
@@ -66,62 +77,95 @@ def _network(given: Config, platform: settings.NetworkSettings) -> settings.Netw
     )
 
 
+def _links(interface: Interface) -> Iterator[settings.LinkSettings]:
+    """An interface, and the VLANs on it."""
+    entry = _link(interface)
+    made_of = (interface.bond, interface.bridge, interface.wireguard, interface.dummy or None)
+    if any(each is not None for each in made_of):
+        from dozen.node.controllers.network import composing
+
+        entry = structs.replace(entry, logical=composing.read_interface(interface))
+    yield entry
+    if interface.vlans:
+        from dozen.node.controllers.network import composing
+
+        yield from (composing.read_vlan(vlan, entry) for vlan in interface.vlans)
+
+
 def _link(interface: Interface) -> settings.LinkSettings:
-    chosen = interface.device_selector
-    selector = None
-    if chosen is not None:
-        selector = settings.LinkSelector(
-            bus_path=chosen.bus_path,
-            hardware_addr=chosen.hardware_addr,
-            permanent_addr=chosen.permanent_addr,
-            pci_id=chosen.pci_id,
-            driver=chosen.driver,
-            physical=bool(chosen.physical),
-        )
     addresses = (interface.cidr, *interface.addresses) if interface.cidr else interface.addresses
     return settings.LinkSettings(
         name=interface.interface,
-        selector=selector,
+        selector=read_selector(interface.device_selector) if interface.device_selector else None,
         addresses=tuple(addresses),
-        routes=tuple(
-            settings.RouteSettings(
-                network=route.network, gateway=route.gateway, source=route.source, metric=route.metric, mtu=route.mtu
-            )
-            for route in interface.routes
-        ),
+        routes=tuple(read_route(route) for route in interface.routes),
         dhcp=bool(interface.dhcp),
         dhcp_metric=interface.dhcp_options.route_metric if interface.dhcp_options else 0,
         mtu=interface.mtu,
         ignore=interface.ignore,
         virtual_addresses=(interface.vip.ip,) if interface.vip else (),
+        bridge=interface.bridge_port.master if interface.bridge_port else "",
     )
 
 
-def _links_of_documents(given: Config) -> Iterable[settings.LinkSettings]:
-    """LinkConfig says what a link has, DHCPv4Config that it asks for a lease; either may be there without the other."""
+def read_selector(chosen: DeviceSelector) -> settings.LinkSelector:
+    """What finds links by what they are."""
+    return settings.LinkSelector(
+        bus_path=chosen.bus_path,
+        hardware_addr=chosen.hardware_addr,
+        permanent_addr=chosen.permanent_addr,
+        pci_id=chosen.pci_id,
+        driver=chosen.driver,
+        physical=bool(chosen.physical),
+    )
+
+
+def read_route(route: Route) -> settings.RouteSettings:
+    """A route of an interface."""
+    return settings.RouteSettings(
+        network=route.network, gateway=route.gateway, source=route.source, metric=route.metric, mtu=route.mtu
+    )
+
+
+def _links_of_documents(given: Config) -> Iterator[settings.LinkSettings]:
+    """Documents say what a link has and is made of, DHCPv4Config that it asks for a lease; either may be alone."""
     from dozen.machinery.config import effective
 
-    links = {each.name: each for each in effective.find_documents(given, "LinkConfig")}
+    links = {each.name: read_link(each.name, each) for each in effective.find_documents(given, "LinkConfig")}
+    if any(part.kind in LOGICAL for part in given.parts):
+        from dozen.node.controllers.network import composing
+
+        links |= {entry.name: entry for entry in composing.read_documents(given)}
     leases = {each.name: each for each in effective.find_documents(given, "DHCPv4Config")}
     for name in dict.fromkeys((*links, *leases)):
-        link, lease = links.get(name), leases.get(name)
-        yield settings.LinkSettings(
-            name=name,
-            addresses=tuple(each.address for each in link.addresses) if link else (),
-            routes=tuple(
-                settings.RouteSettings(
-                    network=route.destination,
-                    gateway=route.gateway,
-                    source=route.source,
-                    metric=route.metric,
-                    mtu=route.mtu,
-                )
-                for route in (link.routes if link else ())
-            ),
-            dhcp=lease is not None,
-            dhcp_metric=lease.route_metric if lease is not None else 0,
-            mtu=link.mtu if link else 0,
-        )
+        link, lease = links.get(name) or settings.LinkSettings(name=name), leases.get(name)
+        if lease is not None:
+            link = structs.replace(link, dhcp=True, dhcp_metric=lease.route_metric)
+        yield link
+
+
+def read_link(name: str, link: LinkFields) -> settings.LinkSettings:
+    """What all documents about a link say in the same words."""
+    priorities = tuple(each.route_priority for each in link.addresses)
+    return settings.LinkSettings(
+        name=name,
+        addresses=tuple(each.address for each in link.addresses),
+        routes=tuple(
+            settings.RouteSettings(
+                network=route.destination,
+                gateway=route.gateway,
+                source=route.source,
+                metric=route.metric,
+                mtu=route.mtu,
+                table=route.table,
+            )
+            for route in link.routes
+        ),
+        address_priorities=priorities if any(priorities) else (),
+        mtu=link.mtu,
+        up=link.up is not False,
+        multicast=link.multicast,
+    )
 
 
 def _time(given: Config) -> settings.TimeSettings:

@@ -81,9 +81,10 @@ async def mount_pseudo_filesystems(machine: Machine) -> None:
 async def start_loopback(machine: Machine) -> None:
     """Programs of the node talk to each other over 127.0.0.1 whether or not there is a network."""
     from dozen.linux.network import Network
+    from dozen.linux.rtnetlink import LinkChange
 
     with Network() as network:
-        network.set_link("lo", up=True)
+        network.set_link("lo", LinkChange(up=True))
 
 
 async def open_console(machine: Machine) -> None:

@@ -56,20 +56,20 @@ class BondConfig(LinkDocument, frozen=True, kw_only=True):
     lacp_rate: Literal["slow", "fast"] | None = None
     fail_over_mac: Literal["none", "active", "follow"] | None = None
     ad_select: Literal["stable", "bandwidth", "count"] | None = None
-    ad_actor_sys_prio: int = 0
+    ad_actor_sys_prio: int | None = None
     ad_user_port_key: int = 0
     ad_lacp_active: Literal["on", "off"] | None = msgspec.field(name="adLACPActive", default=None)
     primary: str = ""
     primary_reselect: Literal["always", "better", "failure"] | None = None
-    resend_igmp: int = msgspec.field(name="resendIGMP", default=0)
+    resend_igmp: int | None = msgspec.field(name="resendIGMP", default=None)
     min_links: int = 0
-    lp_interval: int = 0
-    packets_per_slave: int = 0
-    num_peer_notif: int = 0
-    tlb_logical_lb: int = 0
+    lp_interval: int | None = None
+    packets_per_slave: int | None = None
+    num_peer_notif: int | None = None
+    tlb_logical_lb: int | None = None
     all_slaves_active: int = 0
     peer_notif_delay: int = 0
-    missed_max: int = 0
+    missed_max: int | None = None
 
 
 class BridgeStpConfig(Model, frozen=True):

@@ -1,8 +1,9 @@
 """The network of a node: what is observed, what is wanted, and the plans that bring the two together.
 
-From the bottom up: `observe` publishes what the kernel has; `links` brings links up; `operators` and `dhcp` obtain
-leases; `addresses` and `routes` merge configuration and leases and make the kernel agree; `names` does the same for
-the host's name and resolvers; `summary` says what it amounts to.
+From the bottom up: `observe` publishes what the kernel has; `links` brings links up, and makes those that are made of
+software (`logical`, `tunnels`); `operators` and `dhcp` obtain leases; `addresses` and `routes` merge configuration and
+leases and make the kernel agree; `names` does the same for the host's name and resolvers; `summary` says what it
+amounts to.
 
 A machine that is a container has its links, addresses and routes from its host: there everything is published, and
 names are set, but nothing else is touched.
@@ -25,6 +26,7 @@ def network_controllers(managed: bool = True) -> Iterator[Controller]:
     from dozen.node.controllers.network import addresses, links, names, operators, routes, summary, timeservers
 
     if managed:
+        yield links.LinkSpecController()
         yield links.LinkController()
         yield operators.OperatorController()
         yield addresses.AddressSpecController()
@@ -40,6 +42,13 @@ def network_controllers(managed: bool = True) -> Iterator[Controller]:
     yield summary.NodeAddressController()
     yield summary.HardwareAddressController()
     yield summary.NetworkStatusController(managed)
+
+
+def later_controllers() -> Iterator[Controller]:
+    """What plans too, and may wait until the node answers."""
+    from dozen.node.controllers.network import tunnels
+
+    yield tunnels.TunnelController()
 
 
 def network_watchers(store: Store, log: logging.Logger, managed: bool = True) -> Iterator[Watcher]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 
 from dozen.machinery.addresses import canonical_prefix, family_of
 from dozen.machinery.effects.network import AddAddress, AnnounceAddress, Each, RemoveAddress
@@ -13,7 +14,7 @@ from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.network import ADDRESS_SPEC, ADDRESS_STATUS, AddressSpec
 from dozen.machinery.resources.operator import DHCP_LEASE, VIRTUAL_ADDRESS
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
-from dozen.node.controllers.network.matching import find_settings
+from dozen.node.controllers.network.matching import settings_by_link
 
 
 class AddressSpecController:
@@ -39,18 +40,19 @@ class AddressController:
     outputs = ()
 
     def plan(self, view: View) -> Iterable[Step]:
-        present = {(status.spec.link_name, status.spec.address) for status in view.list(ADDRESS_STATUS)}
+        present = {(each.spec.link_name, each.spec.address): each.spec.priority for each in view.list(ADDRESS_STATUS)}
         links = {link.id for link in view.list(LINK_STATUS)}
         effects: list[Effect] = []
         for resource in view.list(ADDRESS_SPEC):
             spec = resource.spec
             there = (spec.link_name, spec.address) in present
+            same = there and spec.priority in (0, present[spec.link_name, spec.address])
             if resource.metadata.phase is Phase.TEARING_DOWN:
                 if there:
                     effects.append(RemoveAddress(spec.link_name, spec.address))
-            elif not there and spec.link_name in links:
+            elif not same and spec.link_name in links:
                 effects.append(_add(spec))
-                if spec.announce_with_arp:
+                if not there and spec.announce_with_arp:
                     effects.append(AnnounceAddress(spec.link_name, spec.address))
         if effects:
             yield Each(tuple(effects))
@@ -83,13 +85,16 @@ def _configured(view: View) -> Iterator[AddressSpec]:
     settings = view.get(NETWORK_SETTINGS, NETWORK)
     if settings is None:
         return
-    for link in view.list(LINK_STATUS):
-        entry = find_settings(settings.spec, link)
-        if entry is None or entry.ignore:
-            continue
-        for text in entry.addresses:
+    for link, entry in settings_by_link(settings.spec, view.list(LINK_STATUS)).items():
+        for text, priority in () if entry.ignore else zip_longest(entry.addresses, entry.address_priorities):
             address = canonical_prefix(text)
-            yield AddressSpec(address=address, link_name=link.id, family=family_of(address), layer="configuration")
+            yield AddressSpec(
+                address=address,
+                link_name=link,
+                family=family_of(address),
+                priority=priority or 0,
+                layer="configuration",
+            )
 
 
 def _add(spec: AddressSpec) -> AddAddress:

@@ -7,7 +7,7 @@ number, which only the links explain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dozen.linux import rtnetlink as rt
 from dozen.linux.linkdetails import LinkDetails, Speed, read_details, read_speed
@@ -27,6 +27,9 @@ from dozen.machinery.resources.network import (
 if TYPE_CHECKING:
     from dozen.engine.publisher import Publisher
 
+MADE = frozenset(
+    ("vlan", "bond", "bridge", "vrf", "veth", "wireguard")
+)  # kinds of links of which there is more to tell
 ROUTE_FLAGS = 0xFF & ~0x10  # the low bits; 0x10 (linkdown) and above 0xFF is news of the moment, not part of the route
 
 
@@ -149,7 +152,17 @@ class Picture:
             speed_mbit=speed.mbit,
             port="Other",
             duplex=speed.duplex,
+            **(self._describe_kind(link) if link.kind in MADE else {}),
         )
+
+    def _describe_kind(self, link: rt.Link) -> dict[str, Any]:
+        if link.kind == "wireguard":
+            from dozen.linux import wireguard
+
+            return {"wireguard": wireguard.read(link.name)}
+        from dozen.linux.linkkinds import describe
+
+        return describe(link, self._name)
 
     def _describe_address(self, address: rt.Address) -> AddressStatusSpec:
         return AddressStatusSpec(

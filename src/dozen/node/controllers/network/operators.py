@@ -1,4 +1,7 @@
-"""Decides on which links DHCP runs: where the configuration says so, and on physical links that it does not mention."""
+"""Decides on which links DHCP runs: where the configuration says so, and on physical links that it does not mention.
+
+A member of a bond, bridge or VRF is mentioned.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.operator import DHCP4, OPERATOR_SPEC, DHCP4Operator, OperatorSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
-from dozen.node.controllers.network.matching import LOOPBACK, find_settings, is_physical
+from dozen.node.controllers.network.matching import LOOPBACK, find_members, is_physical, settings_by_link
 
 ROUTE_METRIC = 1024  # above that of routes given by hand, so that those win
 
@@ -24,9 +27,12 @@ class OperatorController:
         settings = view.get(NETWORK_SETTINGS, NETWORK)
         if settings is None:
             return  # not yet known
-        for link in view.list(LINK_STATUS):
-            entry = find_settings(settings.spec, link)
-            if link.id == LOOPBACK or (entry is None and not is_physical(link.spec)):
+        links = view.list(LINK_STATUS)
+        entries = settings_by_link(settings.spec, links)
+        members = find_members(entries, links)
+        for link in links:
+            entry = entries.get(link.id)
+            if link.id == LOOPBACK or (entry is None and (link.id in members or not is_physical(link.spec))):
                 continue
             if entry is not None and (entry.ignore or not entry.dhcp):
                 continue

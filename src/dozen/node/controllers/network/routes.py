@@ -9,12 +9,12 @@ from dozen.machinery.addresses import canonical_address, canonical_prefix, conta
 from dozen.machinery.effects.network import AddRoute, Each, RemoveRoute
 from dozen.machinery.plan import Effect, Input, Put, Step, View
 from dozen.machinery.resource import Phase
-from dozen.machinery.resources.enums import flags_of, number_of
+from dozen.machinery.resources.enums import flags_of, name_of, number_of
 from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.network import ADDRESS_STATUS, ROUTE_SPEC, ROUTE_STATUS, RouteSpec, RouteStatusSpec
 from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease, LeasedRoute
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS, LinkSettings, RouteSettings
-from dozen.node.controllers.network.matching import find_settings, is_up
+from dozen.node.controllers.network.matching import is_up, settings_by_link
 
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 ROUTE_METRIC = 1024  # of a route that is given without one; also the kernel's own for IPv6
@@ -97,11 +97,9 @@ def _configured(view: View) -> Iterator[RouteSpec]:
     settings = view.get(NETWORK_SETTINGS, NETWORK)
     if settings is None:
         return
-    for link in view.list(LINK_STATUS):
-        entry = find_settings(settings.spec, link)
-        if entry is not None and not entry.ignore:
-            for route in entry.routes:
-                yield _route(link.id, entry, route)
+    for link, entry in settings_by_link(settings.spec, view.list(LINK_STATUS)).items():
+        for route in () if entry.ignore else entry.routes:
+            yield _route(link, entry, route)
 
 
 def _route(link: str, entry: LinkSettings, route: RouteSettings) -> RouteSpec:
@@ -119,6 +117,7 @@ def _route(link: str, entry: LinkSettings, route: RouteSettings) -> RouteSpec:
         src=canonical_address(route.source) if route.source else "",
         gateway=gateway,
         out_link_name=link,
+        table=name_of("RoutingTable", number_of("RoutingTable", route.table)) if route.table else "main",
         priority=route.metric or ROUTE_METRIC,
         scope="link" if not gateway and family == "inet4" else "global",
         # with DHCP the gateway may be in the leased network, which is not known here
@@ -129,8 +128,11 @@ def _route(link: str, entry: LinkSettings, route: RouteSettings) -> RouteSpec:
 
 
 def _id(spec: RouteSpec) -> str:
-    """Unique among routes, and readable: what the kernel tells routes apart by."""
-    return f"{spec.out_link_name}/{spec.family}/{spec.gateway}/{spec.dst}/{spec.priority}"
+    """Unique among routes, and readable: what the kernel tells routes apart by, and their table if it is not the main
+    one.
+    """
+    table = "" if spec.table == "main" else f"{spec.table}/"
+    return f"{table}{spec.out_link_name}/{spec.family}/{spec.gateway}/{spec.dst}/{spec.priority}"
 
 
 def _key(spec: RouteSpec | RouteStatusSpec) -> RouteKey:

@@ -19,7 +19,7 @@ from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.operator import VIRTUAL_ADDRESS, VirtualAddressSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS, NetworkSettings
 from dozen.node.configuration import parse
-from dozen.node.controllers.network.matching import find_settings
+from dozen.node.controllers.network.matching import settings_by_link
 from dozen.rpc.status import RpcError
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ log = logging.getLogger("dozen.network")
 def wanted_addresses(settings: NetworkSettings, links: tuple[Resource[LinkStatusSpec], ...]) -> dict[str, str]:
     """Virtual address → the link that it goes to."""
     found = {canonical_address(each.address): each.link for each in settings.virtual_addresses}
-    for link in links:
-        entry = find_settings(settings, link)
-        if entry is not None and not entry.ignore:
-            found.update((canonical_address(address), link.id) for address in entry.virtual_addresses)
+    for link, entry in settings_by_link(settings, links).items():
+        if not entry.ignore:
+            found.update((canonical_address(address), link) for address in entry.virtual_addresses)
     return found
 
 

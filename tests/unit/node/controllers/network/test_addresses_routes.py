@@ -1,5 +1,6 @@
 """Addresses and routes: what is wanted by layer, and what is done about it."""
 
+import msgspec
 import pytest
 
 from dozen.machinery.effects.network import AddAddress, AddRoute, Each, RemoveAddress, RemoveRoute
@@ -81,8 +82,12 @@ def test_missing_addresses_are_added_once() -> None:
     spec = AddressSpec(address="10.0.2.15/24", link_name="eth0", priority=1024)
     view = PlainView((ADDRESS_SPEC, "a", spec), (LINK_STATUS, "eth0", DOWN))
     assert list(AddressController().plan(view)) == [Each((AddAddress("eth0", "10.0.2.15/24", priority=1024),))]
-    view.add(ADDRESS_STATUS, "eth0/10.0.2.15/24", AddressStatusSpec(address="10.0.2.15/24", link_name="eth0"))
+    status = AddressStatusSpec(address="10.0.2.15/24", link_name="eth0", priority=1024)
+    view.add(ADDRESS_STATUS, "eth0/10.0.2.15/24", status)
     assert list(AddressController().plan(view)) == []
+    # the metric of its route may change while it is there
+    view.add(ADDRESS_SPEC, "a", msgspec.structs.replace(spec, priority=5))
+    assert list(AddressController().plan(view)) == [Each((AddAddress("eth0", "10.0.2.15/24", priority=5),))]
 
 
 def test_an_address_waits_for_its_link() -> None:
@@ -146,6 +151,20 @@ def test_configured_routes(route: RouteSettings, expected: tuple[object, ...]) -
     assert (spec.layer, spec.protocol) == ("configuration", "static")
 
 
+@pytest.mark.parametrize(("table", "name", "prefix"), [("", "main", ""), ("254", "main", ""), ("100", "100", "100/")])
+def test_a_route_is_in_the_table_that_it_names(table: str, name: str, prefix: str) -> None:
+    route = RouteSettings(network="10.9.0.0/16", table=table)
+    (step,) = RouteSpecController().plan(configured(LinkSettings(name="eth0", routes=(route,))))
+    assert isinstance(step, Put)
+    assert (step.id, step.spec.table) == (f"{prefix}eth0/inet4//10.9.0.0/16/1024", name)  # type: ignore[attr-defined]
+
+
+def test_an_address_has_the_metric_that_is_said() -> None:
+    addresses = ("10.0.0.1/24", "10.0.1.1/24")
+    view = configured(LinkSettings(name="eth0", addresses=addresses, address_priorities=(77,)))
+    assert [spec.priority for spec in address_specs(view).values()] == [77, 0]
+
+
 def test_of_routes_that_the_kernel_cannot_tell_apart_one_stays() -> None:
     view = configured(lease=LEASE)
     view.add(LINK_STATUS, "eth1", UP)
@@ -162,7 +181,7 @@ def test_of_routes_that_the_kernel_cannot_tell_apart_one_stays() -> None:
 DEFAULT = RouteSpec(gateway="10.0.2.2", out_link_name="eth0", priority=1024, protocol="dhcp")
 ADDED = AddRoute(family=2, gateway="10.0.2.2", link="eth0", priority=1024, protocol=16)
 SEEN = RouteStatusSpec(gateway="10.0.2.2", out_link_name="eth0", priority=1024)
-ADDRESS = AddressStatusSpec(address="10.0.2.15/24", link_name="eth0")
+ADDRESS = AddressStatusSpec(address="10.0.2.15/24", link_name="eth0", priority=1024)
 
 
 @pytest.mark.parametrize(
