@@ -2,7 +2,7 @@
 
 ``python dhcp_server.py LINK ADDRESS HABIT...``. Habits: ``noisy`` sends rubbish before each answer, ``deaf`` ignores
 the first question, ``moving`` refuses to renew and then has another address to give, ``impatient`` wants to be asked
-again after 1 s.
+again after 1 s, ``named`` gives a host name, ``strict=HEX`` answers only who says that it is this (none: says nothing).
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ def serve(link: str, address: str, habits: set[str]) -> None:
             continue
         fields = dhcp.FIXED.unpack_from(data)
         options = dhcp.parse_options(data[dhcp.FIXED.size + 4 :])
+        if any(
+            habit.startswith("strict=") and habit != f"strict={options.get(dhcp.CLIENT_ID, b'').hex()}"
+            for habit in habits
+        ):
+            continue
         asked = options[dhcp.MESSAGE_TYPE][0]
         renewing = fields[7] != bytes(4)
         if asked == dhcp.ASK and renewing and "moving" in habits and not moved:
@@ -63,6 +68,8 @@ def reply(kind: int, question: tuple[object, ...], address: str, server: str, ha
         (dhcp.RENEWAL_TIME, struct.pack(">I", renewal)),
         (dhcp.REBINDING_TIME, struct.pack(">I", rebinding)),
     ]
+    if "named" in habits:
+        options.append((dhcp.HOST_NAME, b"leased"))
     return fixed + dhcp.COOKIE + dhcp.pack_options(options)
 
 

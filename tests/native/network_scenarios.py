@@ -269,7 +269,7 @@ async def node(settings: NetworkSettings) -> AsyncIterator[tuple[Store, dict[str
     runtime = Runtime(store, run, LOG)
     for controller in (*network_controllers(), *later_controllers()):
         runtime.add(controller)
-    for watcher in network_watchers(store, LOG):
+    for watcher in (*network_watchers(store, LOG), RoutingRuleWatcher()):
         runtime.add_watcher(watcher)
     store.put(NETWORK_SETTINGS, NETWORK, settings)
     store.put(TIME_SETTINGS, TIME, TimeSettings())

@@ -6,8 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,18 +36,8 @@ def has_kind(kind: str) -> bool:
     return not any(words in said for words in REFUSALS)
 
 
-@pytest.fixture
-def shared_folder() -> Iterator[Path]:
-    """A folder that is the same inside another kernel, which has a /tmp of its own."""
-    folder = tempfile.mkdtemp(prefix="dozen-links-", dir="/var/tmp")
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.mark.parametrize("name", list_scenarios(SCRIPT))
-def test_scenario(name: str, shared_folder: Path) -> None:
+def test_scenario(name: str, tmp_path: Path) -> None:
     require_root()
     if shutil.which("ip") is None or shutil.which("unshare") is None:
         pytest.skip("ip or unshare is not installed")
@@ -66,5 +54,5 @@ def test_scenario(name: str, shared_folder: Path) -> None:
         pytest.skip(f"{what}, and there is no user-mode-linux to try it with")
     if not all(any(user_mode.MODULES.rglob(f"{module}.ko*")) for module in modules):
         pytest.skip(f"{what}, and neither has User Mode Linux")
-    code, said = user_mode.run_scenario(SCRIPT, name, modules, shared_folder)
+    code, said = user_mode.run_scenario(SCRIPT, name, modules, tmp_path)
     assert code == 0, said

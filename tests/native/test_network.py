@@ -19,6 +19,7 @@ from native.privileges import require_root
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
 SCRIPT = HERE / "network_scenarios.py"
+FIREWALL = HERE / "firewall_scenarios.py"
 
 
 def list_scenarios(script: Path) -> list[str]:
@@ -29,11 +30,20 @@ def list_scenarios(script: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", list_scenarios(SCRIPT))
 def test_scenario(name: str) -> None:
+    run_scenario(SCRIPT, name)
+
+
+@pytest.mark.parametrize("name", list_scenarios(FIREWALL))
+def test_packets(name: str) -> None:
+    run_scenario(FIREWALL, name)
+
+
+def run_scenario(script: Path, name: str) -> None:
     require_root()
     for program in ("unshare", "nsenter", "ip"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
-    command = ["unshare", "--net", "--uts", sys.executable, str(SCRIPT), name]
+    command = ["unshare", "--net", "--uts", sys.executable, str(script), name]
     result = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, timeout=60, check=False
     )

@@ -25,7 +25,6 @@ SOURCE = Path(__file__).parents[2] / "src"
 INIT = """#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mount -t tmpfs tmpfs /tmp
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin PYTHONPATH={source} PYTHONDONTWRITEBYTECODE=1
 ip link set lo up
 {python} {here} {modules} && {python} {script} {name} >{folder}/output 2>&1
@@ -44,8 +43,7 @@ def is_there() -> bool:
 def run_scenario(script: Path, name: str, modules: tuple[str, ...], folder: Path) -> tuple[int, str]:
     """Run ``python SCRIPT NAME`` in a kernel with these modules; its exit code, and what it said.
 
-    ``folder`` is one of the test's own, outside /tmp, which is fresh inside. The answer is read from there: what a
-    console shows is no answer.
+    The answer is read from a file in ``folder``, which is one of the test's own: what a console shows is no answer.
     """
     init = folder / "init"
     init.write_text(

@@ -74,17 +74,11 @@ ABSENT: dict[str, str] = {
     "links are followed by what the kernel announces; nobody asks for another look": """
         LinkRefreshes.net.talos.dev network - linkrefresh lr lrs
     """,
-    "the node has no firewall of its own; the rules of Kubernetes belong to kube-proxy and the network of pods": """
-        NfTablesChains.net.talos.dev network - chain chains nftableschain ntc ntcs
-    """,
     "addresses are sorted in one way, which is not a choice": """
         NodeAddressSortAlgorithms.net.talos.dev network - nodeaddresssortalgorithm nasa nasas
     """,
     "what the platform says of the network is in PlatformNetworks.config.dozen": """
         PlatformConfigs.net.talos.dev network - platformconfig pc pcs
-    """,
-    "no routing rules are made: RoutingRuleConfig has no effect; those of the kernel are in RoutingRuleStatuses": """
-        RoutingRuleSpecs.net.talos.dev network - routingrulespec rrs
     """,
     "the machine is started without a boot loader's menu: systems are not installed to disks yet": """
         BootedEntries.talos.dev runtime - bootedentry be bes

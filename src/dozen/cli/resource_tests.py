@@ -164,6 +164,14 @@ SHOWN: dict[str, str] = {
         test_physical_links_only_and_again_when_one_changes
             EthernetStatuses.net.talos.dev
     """,
+    "unit/node/controllers/network/test_firewall.py": """
+        test_blocked_but_for_the_rules
+            NfTablesChains.net.talos.dev
+    """,
+    "unit/node/controllers/network/test_rules.py": """
+        test_rules_of_a_configuration
+            RoutingRuleSpecs.net.talos.dev
+    """,
     "unit/node/controllers/network/test_links.py": """
         test_a_first_boot
             LinkSpecs.net.talos.dev

@@ -70,14 +70,24 @@ Action = Broadcast | Unicast | Granted | Lost
 
 
 class Client:
-    """One client on one link. ``deadline`` is when `expire` wants to be called, infinite if never."""
+    """One client on one link. ``deadline`` is when `expire` wants to be called, infinite if never.
 
-    def __init__(self, hardware: bytes, hostname: str = "", entropy: Callable[[int], bytes] = os.urandom) -> None:
+    ``identifier`` is by what servers know it: None for its hardware address, empty for nothing.
+    """
+
+    def __init__(
+        self,
+        hardware: bytes,
+        hostname: str = "",
+        entropy: Callable[[int], bytes] = os.urandom,
+        identifier: bytes | None = None,
+    ) -> None:
         self.state = State.IDLE
         self.lease: Lease | None = None
         self.deadline = math.inf
         self._hardware = hardware
         self._hostname = hostname
+        self._identifier = bytes([dhcp.ETHERNET]) + hardware if identifier is None else identifier
         self._entropy = entropy
         self._offer: Lease | None = None
         self._transaction = 0
@@ -223,7 +233,7 @@ class Client:
 
     def _compose(self, now: float) -> bytes:
         """The message that the present state sends."""
-        options: list[tuple[int, bytes]] = [(dhcp.CLIENT_ID, bytes([dhcp.ETHERNET]) + self._hardware)]
+        options: list[tuple[int, bytes]] = [(dhcp.CLIENT_ID, self._identifier)] if self._identifier else []
         client = ""
         if self.state in (State.REQUESTING, State.REBOOTING) and self._offer:
             options.append((dhcp.REQUESTED_ADDRESS, _pack(self._offer.address)))

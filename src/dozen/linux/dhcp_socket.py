@@ -61,10 +61,11 @@ class LeaseKeeper:
         lost: Callable[[str], None],
         *,
         hostname: str = "",
+        identifier: bytes | None = None,
         log: logging.Logger,
     ) -> None:
         self._link = link
-        self._client = Client(hardware, hostname)
+        self._client = Client(hardware, hostname, identifier=identifier)
         self._granted = granted
         self._lost = lost
         self._log = log

@@ -194,6 +194,30 @@ class Netlink:
                 if message.type != NLMSG_NOOP:
                     answers.append(message)
 
+    def transact(self, messages: list[Message]) -> None:
+        """Send messages that the kernel takes all together or not at all; raises the first `NetlinkError`.
+
+        The first and the last are the bounds of the transaction; the last but one is answered when all is done.
+        """
+        numbered = []
+        for message in messages:
+            self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+            numbered.append(message._replace(sequence=self._sequence))
+        numbered[-2] = numbered[-2]._replace(flags=numbered[-2].flags | NLM_F_ACK)
+        first, last = numbered[0].sequence, numbered[-2].sequence
+        self._socket.send(b"".join(pack_message(message) for message in numbered))
+        failure: NetlinkError | None = None
+        while True:
+            for message in unpack_messages(self._socket.recv(RECEIVE_SIZE)):
+                try:
+                    _raise_error(message)
+                except NetlinkError as error:
+                    failure = failure or error
+                if message.sequence in (first, last):  # only a refusal is answered at the beginning
+                    if failure is not None:
+                        raise failure
+                    return
+
     async def receive(self) -> list[Message]:
         """The next changes from the groups; raises `Overrun` when some were lost."""
         try:

@@ -158,16 +158,31 @@ async def run(effect: Effect) -> None:
     if isinstance(effect, effects.Each):
         await _run_each(effect)
         return
-    if type(effect).__module__ != effects.__name__:  # the lazily loaded rest: most nodes have plain links only
-        from dozen.linux import links
-
-        await links.run(effect)
+    if type(effect).__module__ != effects.__name__:
+        await _run_other(effect)
         return
     try:
         with Network() as network:
             _run(network, effect)
     except (OSError, UnknownLink, ValueError) as error:
         raise Temporary(f"{effect}: {error.strerror if isinstance(error, OSError) else error}") from error
+
+
+async def _run_other(effect: Effect) -> None:
+    """Effects on what most nodes have none of: who carries them out is loaded when it is first needed."""
+    theme = type(effect).__module__.rpartition(".")[2]
+    if theme == "routing":
+        from dozen.linux import rules
+
+        await rules.run(effect)
+    elif theme == "firewall":
+        from dozen.linux import firewall
+
+        firewall.run(effect)
+    else:
+        from dozen.linux import links
+
+        await links.run(effect)
 
 
 async def _run_each(effect: effects.Each) -> None:

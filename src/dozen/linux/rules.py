@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import errno
 import struct
+import sys
 
 import msgspec
 
-from dozen.linux.netlink import MalformedMessage, Message, Netlink, unpack_attributes, unpack_text, unpack_u32
+from dozen.linux.netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    MalformedMessage,
+    Message,
+    Netlink,
+    NetlinkError,
+    pack_attributes,
+    unpack_attributes,
+    unpack_text,
+    unpack_u32,
+)
 from dozen.linux.rtnetlink import format_address
-from dozen.machinery.addresses import INET4, INET6
+from dozen.machinery.addresses import INET4, INET6, pack_prefix
+from dozen.machinery.effects.routing import AddRule, RemoveRule
+from dozen.machinery.plan import Effect, Temporary
+from dozen.machinery.resources.enums import number_of
+from dozen.machinery.resources.routing import RoutingRuleSpec
 
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 GROUPS = (8, 19)  # RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE
@@ -54,6 +71,55 @@ def parse_rule(message: Message) -> Rule:
         outgoing=unpack_text(attributes, FRA_OIFNAME),
         mark=unpack_u32(attributes, FRA_FWMARK),
         mask=unpack_u32(attributes, FRA_FWMASK),
+    )
+
+
+def pack_rule(rule: Rule) -> bytes:
+    """The payload of a NEWRULE or DELRULE."""
+    lengths, attributes = {FRA_DST: 0, FRA_SRC: 0}, []
+    for kind, text in ((FRA_DST, rule.destination), (FRA_SRC, rule.source)):
+        if text:
+            _, data, lengths[kind] = pack_prefix(text)
+            attributes.append((kind, data))
+    for kind, name in ((FRA_IIFNAME, rule.incoming), (FRA_OIFNAME, rule.outgoing)):
+        if name:
+            attributes.append((kind, name.encode() + b"\0"))
+    numbers = [(FRA_PRIORITY, rule.priority), (FRA_TABLE, rule.table)]
+    numbers += [(FRA_FWMARK, rule.mark), (FRA_FWMASK, rule.mask)] if rule.mark or rule.mask else []
+    attributes += [(kind, number.to_bytes(4, sys.byteorder)) for kind, number in numbers]
+    table = rule.table if rule.table < 256 else 0
+    head = HEADER.pack(rule.family, lengths[FRA_DST], lengths[FRA_SRC], 0, table, 0, 0, rule.action, 0)
+    return head + pack_attributes(attributes)
+
+
+async def run(effect: Effect) -> None:
+    """Carry out one effect of `dozen.machinery.effects.routing`; raises `Temporary`."""
+    assert isinstance(effect, AddRule | RemoveRule)
+    adding = isinstance(effect, AddRule)
+    kind, flags, fine = (
+        (RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, errno.EEXIST) if adding else (RTM_DELRULE, 0, errno.ENOENT)
+    )
+    try:
+        with Netlink() as netlink:
+            netlink.request(kind, pack_rule(read_spec(effect.rule)), flags)
+    except NetlinkError as error:
+        if error.errno != fine:
+            raise Temporary(f"{effect}: {error.strerror}") from error
+
+
+def read_spec(spec: RoutingRuleSpec) -> Rule:
+    """A rule with numbers for names."""
+    return Rule(
+        family=number_of("Family", spec.family),
+        priority=spec.priority,
+        table=number_of("RoutingTable", spec.table),
+        action=number_of("RoutingRuleAction", spec.action),
+        source=spec.src,
+        destination=spec.dst,
+        incoming=spec.iif_name,
+        outgoing=spec.oif_name,
+        mark=spec.fw_mark,
+        mask=spec.fw_mask,
     )
 
 

@@ -17,7 +17,7 @@ async def run(machine: Machine, effect: object) -> None:
         from dozen.linux import generated
 
         generated.run(effect)  # type: ignore[arg-type]
-    elif theme in ("network", "links"):
+    elif theme in ("network", "links", "routing", "firewall"):
         from dozen.linux import network
 
         await network.run(effect)  # type: ignore[arg-type]

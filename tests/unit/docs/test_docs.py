@@ -9,9 +9,17 @@ import pytest
 
 from dozen.cli import api_reference, reference, resource_reference
 from dozen.cli.main import COMMANDS
+from dozen.machinery.config import generate, load
+from dozen.machinery.config.support import warnings
+from dozen.machinery.plan import Put
 from dozen.machinery.resources import all_kinds
+from dozen.machinery.resources.config import ACTIVE, MACHINE_CONFIG, MachineConfigSpec
+from dozen.machinery.resources.settings import NETWORK, NetworkSettings
+from dozen.node.controllers.settings import SettingsController
+from dozen.testing.controllers import PlainView
 
 ROOT = Path(__file__).resolve().parents[3]
+GUIDE = ROOT / "docs/guide.md"
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)#:]+)\)")
 COMMAND = re.compile(r"dozenctl ([a-z][a-z0-9-]+)")
@@ -95,3 +103,20 @@ def assert_tests_exist(tests: set[str]) -> None:
     for test in tests:
         file, _, name = test.partition("::")
         assert re.search(rf"^(async )?def {name}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), test
+
+
+def test_the_guide_s_network_takes_effect_whole() -> None:
+    (example,) = re.findall(r"^## The network\n.*?^```yaml\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    given = f"{generate('c', 'https://10.20.0.1:6443').controlplane}\n---\n{example}"
+    assert warnings(load(given)) == []
+    view = PlainView((MACHINE_CONFIG, ACTIVE, MachineConfigSpec(text=given)))
+    (settings,) = [
+        step.spec for step in SettingsController().plan(view) if isinstance(step, Put) and step.id == NETWORK
+    ]
+    assert isinstance(settings, NetworkSettings)
+    made = {link.name: link.logical.kind for link in settings.links if link.logical}
+    assert made == {"bond0": "bond", "cluster": "vlan"}
+    assert settings.firewall is not None
+    assert settings.firewall.block
+    assert [rule.name for rule in settings.firewall.rules] == ["administrators", "cluster", "pods-of-other-nodes"]
+    assert settings.firewall.rules[0].excepted == ("10.9.7.0/24",)

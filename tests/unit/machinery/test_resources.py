@@ -83,7 +83,8 @@ class Descriptions:
         if type_ in SCALARS:
             field.type = SCALARS[type_]
         elif type_.startswith(("enum:", "flags:")):
-            field.type = FIELD.TYPE_UINT32  # an enum and a uint32 look the same on the wire
+            # an enum, which may be negative, and an int32 look the same on the wire
+            field.type = FIELD.TYPE_INT32 if type_.startswith("enum:") else FIELD.TYPE_UINT32
         else:
             field.type = FIELD.TYPE_MESSAGE
             known = {

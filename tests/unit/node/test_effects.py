@@ -22,6 +22,8 @@ RUNNERS = {
     "kernel": (kernel, "run"),
     "lvm": (lvm, "run"),
     "links": (network, "run"),
+    "routing": (network, "run"),
+    "firewall": (network, "run"),
     "mount": (mounts, "run"),
     "network": (network, "run"),
     "time": (clock, "run"),

@@ -41,6 +41,7 @@ def _idle(note: str) -> Support:
 
 
 _NO_DHCP6 = _ignored("addresses come by DHCPv4 or are given; DHCPv6 is not spoken")
+_NO_CLOUD_VIP = _ignored("a cloud is not told that an address has moved; Layer2VIPConfig moves it on a link")
 _NO_ENCRYPTION = _ignored("volumes are not encrypted")
 _NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery service")
 _NO_KUBESPAN = _ignored("there is no encrypted network between nodes")
@@ -57,7 +58,6 @@ SUPPORT: dict[str, Support] = {
     "debug": Support(State.USED, "more is logged, and services' logs are on the console too"),
     "persist": _idle("a configuration is kept wherever there is a disk for it"),
     "machine": _USED,
-    "machine.network.interfaces.dhcpOptions.ipv4": _ignored("dhcp alone decides"),
     "machine.network.interfaces.dhcpOptions.ipv6": _NO_DHCP6,
     "machine.network.interfaces.dhcpOptions.duidv6": _NO_DHCP6,
     "machine.network.interfaces.bond.adActorSystem": _ignored("the bond's own address is the actor's"),
@@ -83,9 +83,13 @@ SUPPORT: dict[str, Support] = {
         State.USED, "on workers; a control plane's own pods are handed over in that directory"
     ),
     "machine.kubelet.credentialProviderConfig": _NO_PROVIDERS,
-    "machine.network.interfaces.vip": Support(
-        State.USED, "on links of their own; addresses of clouds and of VLANs are not moved"
-    ),
+    "machine.network.interfaces.vip": Support(State.USED, "by ARP and neighbour discovery on the link"),
+    "machine.network.interfaces.vip.equinixMetal": _NO_CLOUD_VIP,
+    "machine.network.interfaces.vip.hcloud": _NO_CLOUD_VIP,
+    "machine.network.interfaces.vlans.vip.equinixMetal": _NO_CLOUD_VIP,
+    "machine.network.interfaces.vlans.vip.hcloud": _NO_CLOUD_VIP,
+    "machine.network.interfaces.vlans.dhcpOptions.ipv6": _NO_DHCP6,
+    "machine.network.interfaces.vlans.dhcpOptions.duidv6": _NO_DHCP6,
     "cluster.network.cni.flannel.kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
     "cluster": _USED,
     "cluster.discovery.enabled": Support(State.USED, "members are the Nodes that Kubernetes lists"),
@@ -96,17 +100,13 @@ SUPPORT: dict[str, Support] = {
     "cluster.externalCloudProvider": Support(State.USED),
     # Documents.
     "BGPInstanceConfig:": _ignored("routes are not exchanged"),
-    "BlackholeRouteConfig:": _ignored("no such route is made"),
+    "BlackholeRouteConfig:": _USED,
     "BondConfig:": _USED,
     "BridgeConfig:": _USED,
     "CRIBaseRuntimeSpecConfig:": _USED,
     "CRICustomizationConfig:": Support(State.USED, "laid over containerd's configuration, which is of version 2"),
     "ContainerConfig:": _ignored("only Kubernetes starts containers"),
     "DHCPv4Config:": _USED,
-    "DHCPv4Config:ignoreHostname": _ignored("a host name from DHCP is taken unless the configuration has one"),
-    "DHCPv4Config:ignoreRoutes": _ignored("routes from DHCP are set"),
-    "DHCPv4Config:clientIdentifier": _ignored("the hardware address identifies the client"),
-    "DHCPv4Config:duidRaw": _ignored("the hardware address identifies the client"),
     "DHCPv6Config:": _NO_DHCP6,
     "DiscoveryIdentityConfig:": _USED,
     "DiscoveryServiceConfig:": _NO_DISCOVERY,
@@ -120,7 +120,7 @@ SUPPORT: dict[str, Support] = {
     "ExternalVolumeConfig:": _NO_VOLUMES,
     "FilesystemScrubConfig:": _ignored("file systems are repaired when they do not mount"),
     "FilesystemTrimConfig:": Support(State.USED, "for the volumes of the system"),
-    "HCloudVIPConfig:": _ignored("no address moves between control planes"),
+    "HCloudVIPConfig:": _NO_CLOUD_VIP,
     "HTTPProbeConfig:": _USED,
     "HostnameConfig:": _USED,
     "ImageCacheConfig:": _idle("an image cache is used when there is one"),
@@ -137,8 +137,8 @@ SUPPORT: dict[str, Support] = {
     "Layer2VIPConfig:": _USED,
     "LinkAliasConfig:": _ignored("links keep their names"),
     "LinkConfig:": _USED,
-    "NetworkDefaultActionConfig:": _ignored("the node has no firewall of its own"),
-    "NetworkRuleConfig:": _ignored("the node has no firewall of its own"),
+    "NetworkDefaultActionConfig:": _USED,
+    "NetworkRuleConfig:": _USED,
     "OOMConfig:": _ignored("the kernel decides which process is ended"),
     "PCIDriverRebindConfig:": Support(State.USED, "with drivers that the image has"),
     "RAIDArrayConfig:": _NO_VOLUMES,
@@ -149,7 +149,7 @@ SUPPORT: dict[str, Support] = {
     "ResolverConfig:": _USED,
     "ResolverConfig:nameservers.protocol": _ignored("names are asked for by plain DNS"),
     "ResolverConfig:nameservers.tlsServerName": _ignored("names are asked for by plain DNS"),
-    "RoutingRuleConfig:": _ignored("no rules are made"),
+    "RoutingRuleConfig:": _USED,
     "SecurityProfileConfig:": _ignored("there is one profile"),
     "SideroLinkConfig:": _ignored("nodes are reached by their API only"),
     "StaticHostConfig:": _USED,

@@ -40,6 +40,7 @@ THEMES = (
     "receivers",
     "watchdog",
     "routing",
+    "firewall",
     "ethernet",
 )
 

@@ -21,7 +21,9 @@ ENUMS: Mapping[str, Mapping[str, int]] = {
     "AddressSortAlgorithm": _numbered("v1 v2"),
     "BondMode": _numbered("balance-rr active-backup balance-xor broadcast 802.3ad balance-tlb balance-alb"),
     "BondXmitHashPolicy": _numbered("layer2 layer3+4 layer2+3 encap2+3 encap3+4"),
+    "ClientIdentifier": _numbered("none mac duid"),
     "ConfigLayer": _numbered("default cmdline platform operator configuration"),
+    "ConntrackState": {"invalid": 1, "established": 2, "related": 4, "new": 8},
     "DNSProtocol": _numbered("default dns-over-tls dns-over-http"),
     "Duplex": {"Half": 0, "Full": 1, "Unknown": 255},
     "EncryptionProviderType": _numbered("none luks2"),
@@ -54,6 +56,10 @@ ENUMS: Mapping[str, Mapping[str, int]] = {
         "none": 65534,
         "void": 65535,
     },
+    "MatchOperator": _numbered("== !="),
+    "NfTablesChainHook": _numbered("prerouting input forward output postrouting"),
+    "NfTablesChainPriority": {"raw": -300, "conntrack": -200, "mangle": -150, "nat-dest": -100, "filter": 0},
+    "NfTablesVerdict": _numbered("drop accept"),
     "MachineStage": _numbered(
         "unknown booting installing maintenance running rebooting shutting_down resetting upgrading"
     ),
@@ -61,6 +67,7 @@ ENUMS: Mapping[str, Mapping[str, int]] = {
     "OperationalState": _numbered("unknown notPresent down lowerLayerDown testing dormant up"),
     "Operator": _numbered("dhcp4 dhcp6 vip"),
     "Port": _numbered("TwistedPair AUI MII Fibre BNC DirectAttach") | {"None": 239, "Other": 255},
+    "Protocol": {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58},
     "PrimaryReselect": _numbered("always better failure"),
     "RouteProtocol": {
         **_numbered("unspec redirect kernel boot static"),

@@ -13,13 +13,30 @@ from dozen.machinery.resources.spec import Spec
 DHCP4 = "dhcp4"
 
 
+class ClientIdentifier(Spec):
+    """By what a DHCP server knows the client: nothing, its hardware address, or a DUID, here in hexadecimal."""
+
+    client_identifier: str = "mac"
+    duid_raw_hex: str = ""
+
+    WIRE = "1 clientIdentifier enum:ClientIdentifier, 2 duidRawHex string omit"
+
+
 class DHCP4Operator(Spec):
-    """Settings of the DHCP client. ``route_metric`` is that of the routes it brings."""
+    """Settings of the DHCP client. ``route_metric`` is that of the routes it brings, unless it skips them.
+
+    With ``skip_hostname_request`` a name that comes with the lease is not taken.
+    """
 
     route_metric: int = 0
     skip_hostname_request: bool = False
+    client_identifier: ClientIdentifier | None = None
+    skip_routes: bool = False
 
-    WIRE = "1 routeMetric uint32, 2 skipHostnameRequest bool omit"
+    WIRE = """
+        1 routeMetric uint32, 2 skipHostnameRequest bool omit, 3 clientIdentifier ClientIdentifier omit,
+        4 skipRoutes bool omit
+    """
 
 
 class OperatorSpec(Spec):

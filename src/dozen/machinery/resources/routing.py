@@ -27,6 +27,36 @@ class RoutingRuleStatusSpec(Spec):
     """
 
 
+class RoutingRuleSpec(Spec):
+    """A rule that the kernel should have; the id is its family and priority, ``inet4/00100``."""
+
+    family: str = "inet4"
+    src: str = ""
+    dst: str = ""
+    table: str = "main"
+    priority: int = 0
+    action: str = "unicast"
+    iif_name: str = ""
+    oif_name: str = ""
+    fw_mark: int = 0
+    fw_mask: int = 0
+    layer: str = "configuration"
+
+    WIRE = """
+        1 family enum:Family, 2 src prefix, 3 dst prefix, 4 table enum:RoutingTable, 5 priority uint32,
+        6 action enum:RoutingRuleAction, 7 iifName string omit, 8 oifName string omit, 9 fwMark uint32 omit,
+        10 fwMask uint32 omit, 11 layer enum:ConfigLayer
+    """
+
+
+ROUTING_RULE_SPEC = Kind(
+    "RoutingRuleSpecs.net.talos.dev",
+    "network",
+    RoutingRuleSpec,
+    "RoutingRuleSpec",
+    aliases=("routingrulespec", "rrs"),
+)
+
 ROUTING_RULE_STATUS = Kind(
     "RoutingRuleStatuses.net.talos.dev",
     "network",

@@ -80,7 +80,8 @@ class LinkSettings(Spec):
     """How links should be set up: the one called ``name``, or those that ``selector`` finds.
 
     ``bridge`` is one that the link is to be a port of, whatever else that bridge's own settings say.
-    ``address_priorities`` are metrics of the routes that come with the addresses, in their order; 0 is the kernel's.
+    The fields beginning with ``dhcp`` are about DHCPv4. ``address_priorities`` are metrics of the routes that come with
+    the addresses, in their order; 0 is the kernel's.
     """
 
     name: str = ""
@@ -97,12 +98,17 @@ class LinkSettings(Spec):
     bridge: str = ""
     logical: LogicalLink | None = None
     address_priorities: tuple[int, ...] = ()
+    dhcp_identifier: str = "mac"
+    dhcp_duid: str = ""
+    dhcp_ignore_hostname: bool = False
+    dhcp_ignore_routes: bool = False
 
     WIRE = """
         1 name string omit, 2 selector LinkSelector omit, 3 addresses [string] omit, 4 routes [RouteSettings] omit,
         5 dhcp bool omit, 6 dhcpMetric uint32 omit, 7 mtu uint32 omit, 8 ignore bool omit,
         9 virtualAddresses [string] omit, 10 up bool, 11 multicast bool omit, 12 bridge string omit,
-        13 logical LogicalLink omit, 14 addressPriorities [uint32] omit
+        13 logical LogicalLink omit, 14 addressPriorities [uint32] omit, 15 dhcpIdentifier string,
+        16 dhcpDuid string omit, 17 dhcpIgnoreHostname bool omit, 18 dhcpIgnoreRoutes bool omit
     """
 
 
@@ -124,6 +130,61 @@ class VirtualAddressSettings(Spec):
     WIRE = "1 address string, 2 link string"
 
 
+class RuleSettings(Spec):
+    """A routing rule; ``action`` is the kernel's number, 0 for looking into the table."""
+
+    priority: int = 0
+    table: str = ""
+    source: str = ""
+    destination: str = ""
+    action: int = 0
+    incoming: str = ""
+    outgoing: str = ""
+    mark: int = 0
+    mask: int = 0
+
+    WIRE = """
+        1 priority uint32, 2 table string, 3 source string omit, 4 destination string omit, 5 action uint32 omit,
+        6 incoming string omit, 7 outgoing string omit, 8 mark uint32 omit, 9 mask uint32 omit
+    """
+
+
+class BlackholeSettings(Spec):
+    """A network that nothing is sent to."""
+
+    network: str = ""
+    metric: int = 0
+
+    WIRE = "1 network string, 2 metric uint32 omit"
+
+
+class FirewallRule(Spec):
+    """Who may reach which ports of the node. No ports are all of the protocol, and "1000-2000" is a range of them."""
+
+    name: str = ""
+    protocol: str = "tcp"
+    ports: tuple[str, ...] = ()
+    subnets: tuple[str, ...] = ()
+    excepted: tuple[str, ...] = ()
+
+    WIRE = """
+        1 name string, 2 protocol string, 3 ports [string] omit, 4 subnets [string] omit, 5 excepted [string] omit
+    """
+
+
+class FirewallSettings(Spec):
+    """Which packets reach the node: those of the rules, and others if ``block`` is not set.
+
+    ``inside`` are the networks of the cluster's pods and services, which may reach it in any case.
+    """
+
+    block: bool = False
+    rules: tuple[FirewallRule, ...] = ()
+    inside: tuple[str, ...] = ()
+
+    WIRE = "1 block bool, 2 rules [FirewallRule] omit, 3 inside [string] omit"
+
+
 class NetworkSettings(Spec):
     """Links that are not mentioned get their address by DHCP if they are physical. ``fallback_hostname`` is for a
     machine to which neither its configuration nor a lease gives a name."""
@@ -136,11 +197,15 @@ class NetworkSettings(Spec):
     hosts: tuple[HostEntry, ...] = ()
     fallback_hostname: str = ""
     virtual_addresses: tuple[VirtualAddressSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()
+    blackholes: tuple[BlackholeSettings, ...] = ()
+    firewall: FirewallSettings | None = None
 
     WIRE = """
         1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
         5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit,
-        8 virtualAddresses [VirtualAddressSettings] omit
+        8 virtualAddresses [VirtualAddressSettings] omit, 9 rules [RuleSettings] omit,
+        10 blackholes [BlackholeSettings] omit, 11 firewall FirewallSettings omit
     """
 
 

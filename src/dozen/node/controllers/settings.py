@@ -74,6 +74,51 @@ def _network(given: Config, platform: settings.NetworkSettings) -> settings.Netw
             settings.VirtualAddressSettings(address=each.name, link=each.link)
             for each in effective.find_documents(given, "Layer2VIPConfig")
         ),
+        rules=tuple(
+            settings.RuleSettings(
+                priority=int(each.name),
+                table=each.table,
+                source=each.src,
+                destination=each.dst,
+                action=each.action,
+                incoming=each.iif_name,
+                outgoing=each.oif_name,
+                mark=each.fw_mark,
+                mask=each.fw_mask,
+            )
+            for each in effective.find_documents(given, "RoutingRuleConfig")
+        ),
+        blackholes=tuple(
+            settings.BlackholeSettings(network=each.name, metric=each.metric)
+            for each in effective.find_documents(given, "BlackholeRouteConfig")
+        ),
+        firewall=_firewall(given),
+    )
+
+
+def _firewall(given: Config) -> settings.FirewallSettings | None:
+    """None where no document is about it: then there is none."""
+    from dozen.machinery.config import effective
+
+    action = effective.find_document(given, "NetworkDefaultActionConfig")
+    rules = effective.find_documents(given, "NetworkRuleConfig")
+    if action is None and not rules:
+        return None
+    from dozen.machinery.config.kubernetes import network
+
+    return settings.FirewallSettings(
+        block=action is not None and action.ingress == "block",
+        rules=tuple(
+            settings.FirewallRule(
+                name=each.name,
+                protocol=each.port_selector.protocol or "tcp",
+                ports=tuple(str(port) for port in each.port_selector.ports),
+                subnets=tuple(one.subnet for one in each.ingress),
+                excepted=tuple(one.except_ for one in each.ingress if one.except_),
+            )
+            for each in rules
+        ),
+        inside=network(given).inside,
     )
 
 
@@ -99,7 +144,7 @@ def _link(interface: Interface) -> settings.LinkSettings:
         selector=read_selector(interface.device_selector) if interface.device_selector else None,
         addresses=tuple(addresses),
         routes=tuple(read_route(route) for route in interface.routes),
-        dhcp=bool(interface.dhcp),
+        dhcp=bool(interface.dhcp) and (interface.dhcp_options is None or interface.dhcp_options.ipv4 is not False),
         dhcp_metric=interface.dhcp_options.route_metric if interface.dhcp_options else 0,
         mtu=interface.mtu,
         ignore=interface.ignore,
@@ -140,7 +185,15 @@ def _links_of_documents(given: Config) -> Iterator[settings.LinkSettings]:
     for name in dict.fromkeys((*links, *leases)):
         link, lease = links.get(name) or settings.LinkSettings(name=name), leases.get(name)
         if lease is not None:
-            link = structs.replace(link, dhcp=True, dhcp_metric=lease.route_metric)
+            link = structs.replace(
+                link,
+                dhcp=True,
+                dhcp_metric=lease.route_metric,
+                dhcp_identifier=lease.client_identifier or "mac",
+                dhcp_duid=lease.duid_raw,
+                dhcp_ignore_hostname=bool(lease.ignore_hostname),
+                dhcp_ignore_routes=bool(lease.ignore_routes),
+            )
         yield link
 
 

@@ -155,7 +155,7 @@ class RulePortSelector(Model, frozen=True):
 
 class IngressRule(Model, frozen=True):
     subnet: Network = ""
-    except_: Network = ""
+    except_: Network = msgspec.field(name="except", default="")
 
 
 class NetworkRuleConfig(Document, frozen=True):

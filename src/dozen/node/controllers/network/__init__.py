@@ -46,9 +46,13 @@ def network_controllers(managed: bool = True) -> Iterator[Controller]:
 
 def later_controllers() -> Iterator[Controller]:
     """What plans too, and may wait until the node answers."""
-    from dozen.node.controllers.network import tunnels
+    from dozen.node.controllers.network import firewall, rules, tunnels
 
     yield tunnels.TunnelController()
+    yield rules.RoutingRuleSpecController()
+    yield rules.RoutingRuleController()
+    yield firewall.FirewallChainController()
+    yield firewall.FirewallController()
 
 
 def network_watchers(store: Store, log: logging.Logger, managed: bool = True) -> Iterator[Watcher]:

@@ -52,7 +52,7 @@ def read_vlan(vlan: links.Vlan, parent: LinkSettings) -> LinkSettings:
         name=f"{parent.name}.{vlan.vlan_id}" if parent.name else "",
         addresses=(vlan.cidr, *vlan.addresses) if vlan.cidr else vlan.addresses,
         routes=tuple(read_route(route) for route in vlan.routes),
-        dhcp=bool(vlan.dhcp),
+        dhcp=bool(vlan.dhcp) and (options is None or options.ipv4 is not False),
         dhcp_metric=options.route_metric if options else 0,
         mtu=vlan.mtu,
         ignore=parent.ignore,

@@ -12,10 +12,18 @@ import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from dozen.linux.dhcp import Lease
+from dozen.linux.dhcp import ETHERNET, Lease
 from dozen.linux.dhcp_socket import LeaseKeeper
 from dozen.machinery.resources.link import LINK_STATUS
-from dozen.machinery.resources.operator import DHCP4, DHCP_LEASE, OPERATOR_SPEC, DHCPLease, LeasedRoute
+from dozen.machinery.resources.operator import (
+    DHCP4,
+    DHCP_LEASE,
+    OPERATOR_SPEC,
+    ClientIdentifier,
+    DHCP4Operator,
+    DHCPLease,
+    LeasedRoute,
+)
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 from dozen.node.controllers.network.matching import is_up
 
@@ -30,7 +38,7 @@ class Wanted(NamedTuple):
     """A client that should run. It is another one if any of this changes."""
 
     hardware: str
-    metric: int
+    options: DHCP4Operator
     hostname: str
 
 
@@ -89,22 +97,22 @@ class DHCPOperator:
             link = self._store.find(LINK_STATUS, spec.link_name)
             if spec.operator != DHCP4 or link is None or len(link.spec.hardware_addr) != len("00:00:00:00:00:00"):
                 continue
-            options = spec.dhcp4
-            told = "" if options is None or options.skip_hostname_request else hostname.partition(".")[0]
-            wanted[link.id] = Wanted(link.spec.hardware_addr, options.route_metric if options else 0, told)
+            options = spec.dhcp4 or DHCP4Operator()
+            wanted[link.id] = Wanted(link.spec.hardware_addr, options, hostname.partition(".")[0])
             if is_up(link.spec) and link.spec.link_state:
                 ready.add(link.id)
         return wanted, ready
 
     def _make_client(self, publish: Publisher, link: str, wish: Wanted) -> LeaseKeeper:
         def granted(lease: Lease) -> None:
-            publish.put(DHCP_LEASE, link, describe_lease(link, lease, wish.metric, time.time()))
+            publish.put(DHCP_LEASE, link, describe_lease(link, lease, wish.options, time.time()))
 
         def lost(reason: str) -> None:
             publish.remove(DHCP_LEASE, link)
 
         hardware = bytes.fromhex(wish.hardware.replace(":", ""))
-        return LeaseKeeper(link, hardware, granted, lost, hostname=wish.hostname, log=self._log)
+        identifier = identify(hardware, wish.options.client_identifier)
+        return LeaseKeeper(link, hardware, granted, lost, hostname=wish.hostname, identifier=identifier, log=self._log)
 
     async def _keep(self, link: str, client: LeaseKeeper) -> None:
         while True:
@@ -120,19 +128,32 @@ class DHCPOperator:
             task.cancel()
 
 
-def describe_lease(link: str, lease: Lease, metric: int, now: float) -> DHCPLease:
+def identify(hardware: bytes, chosen: ClientIdentifier | None) -> bytes:
+    """What a client tells a server of who it is; empty for nothing. A DUID that is not given is made of the hardware
+    address (DUID-LL, RFC 8415, 11.4).
+    """
+    kind = chosen.client_identifier if chosen is not None else "mac"
+    if kind == "none":
+        return b""
+    if chosen is not None and kind == "duid":
+        return bytes.fromhex(chosen.duid_raw_hex) or b"\0\3\0\1" + hardware
+    return bytes([ETHERNET]) + hardware
+
+
+def describe_lease(link: str, lease: Lease, options: DHCP4Operator, now: float) -> DHCPLease:
     """A lease as a resource; ``now`` is when it was granted, seconds since the epoch."""
+    routes = () if options.skip_routes else lease.routes
     return DHCPLease(
         link_name=link,
         address=f"{lease.address}/{lease.prefix}",
         server=lease.server,
         duration=lease.duration,
         granted=now,
-        route_metric=metric,
-        routes=tuple(LeasedRoute(destination=r.destination, gateway=r.gateway) for r in lease.routes),
+        route_metric=options.route_metric,
+        routes=tuple(LeasedRoute(destination=r.destination, gateway=r.gateway) for r in routes),
         dns_servers=lease.dns_servers,
         search_domains=lease.search_domains,
-        hostname=lease.hostname,
+        hostname="" if options.skip_hostname_request else lease.hostname,
         domain=lease.domain,
         time_servers=lease.time_servers,
         mtu=lease.mtu,

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources.link import LINK_STATUS
-from dozen.machinery.resources.operator import DHCP4, OPERATOR_SPEC, DHCP4Operator, OperatorSpec
-from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
+from dozen.machinery.resources.operator import DHCP4, OPERATOR_SPEC, ClientIdentifier, DHCP4Operator, OperatorSpec
+from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS, LinkSettings
 from dozen.node.controllers.network.matching import LOOPBACK, find_members, is_physical, settings_by_link
 
 ROUTE_METRIC = 1024  # above that of routes given by hand, so that those win
@@ -42,7 +42,21 @@ class OperatorController:
                 f"{DHCP4}/{link.id}",
                 OperatorSpec(
                     link_name=link.id,
-                    dhcp4=DHCP4Operator(route_metric=metric),
+                    dhcp4=_options(entry or LinkSettings(), metric),
                     layer="configuration" if entry else "default",
                 ),
             )
+
+
+def _options(entry: LinkSettings, metric: int) -> DHCP4Operator:
+    identifier = None
+    if entry.dhcp_identifier != "mac":
+        identifier = ClientIdentifier(
+            client_identifier=entry.dhcp_identifier, duid_raw_hex=entry.dhcp_duid.replace(":", "").lower()
+        )
+    return DHCP4Operator(
+        route_metric=metric,
+        skip_hostname_request=entry.dhcp_ignore_hostname,
+        client_identifier=identifier,
+        skip_routes=entry.dhcp_ignore_routes,
+    )

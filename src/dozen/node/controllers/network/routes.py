@@ -32,7 +32,7 @@ class RouteSpecController:
 
     def plan(self, view: View) -> Iterable[Step]:
         chosen: dict[RouteKey, RouteSpec] = {}
-        for spec in (*_configured(view), *_leased(view)):
+        for spec in (*_configured(view), *_blackholes(view), *_leased(view)):
             # the kernel cannot hold two of them; where two links offer the same, the first one keeps it
             chosen.setdefault(_key(spec), spec)
         for spec in chosen.values():
@@ -61,7 +61,7 @@ class RouteController:
             if resource.metadata.phase is Phase.TEARING_DOWN:
                 if same:
                     effects.append(_make(RemoveRoute, spec))
-            elif not same and (spec.out_link_name, spec.family) in usable:
+            elif not same and (not spec.out_link_name or (spec.out_link_name, spec.family) in usable):
                 effects.append(_make(AddRoute, spec))
         if effects:
             yield Each(tuple(effects))
@@ -102,6 +102,19 @@ def _configured(view: View) -> Iterator[RouteSpec]:
             yield _route(link, entry, route)
 
 
+def _blackholes(view: View) -> Iterator[RouteSpec]:
+    settings = view.get(NETWORK_SETTINGS, NETWORK)
+    for each in settings.spec.blackholes if settings else ():
+        network = canonical_prefix(network_of(each.network))
+        yield RouteSpec(
+            family=family_of(network),
+            dst="" if network in EVERYWHERE else network,
+            priority=each.metric or ROUTE_METRIC,
+            type="blackhole",
+            layer="configuration",
+        )
+
+
 def _route(link: str, entry: LinkSettings, route: RouteSettings) -> RouteSpec:
     destination = "" if route.network in ("", *EVERYWHERE) else canonical_prefix(network_of(route.network))
     gateway = canonical_address(route.gateway) if route.gateway else ""
@@ -132,7 +145,8 @@ def _id(spec: RouteSpec) -> str:
     one.
     """
     table = "" if spec.table == "main" else f"{spec.table}/"
-    return f"{table}{spec.out_link_name}/{spec.family}/{spec.gateway}/{spec.dst}/{spec.priority}"
+    kind = "" if spec.type == "unicast" else f"{spec.type}/"
+    return f"{table}{kind}{spec.out_link_name}/{spec.family}/{spec.gateway}/{spec.dst}/{spec.priority}"
 
 
 def _key(spec: RouteSpec | RouteStatusSpec) -> RouteKey:
@@ -141,11 +155,15 @@ def _key(spec: RouteSpec | RouteStatusSpec) -> RouteKey:
 
 
 def _is_same(spec: RouteSpec, status: RouteStatusSpec | None) -> bool:
-    return (
-        status is not None
-        and (spec.gateway, spec.out_link_name, spec.mtu) == (status.gateway, status.out_link_name, status.mtu)
-        and spec.src in ("", status.src)
-    )
+    if status is None or spec.type != status.type:
+        return False
+    if spec.type == "blackhole":
+        return True  # the kernel says that those of IPv6 are on loopback
+    return (spec.gateway, spec.out_link_name, spec.mtu) == (
+        status.gateway,
+        status.out_link_name,
+        status.mtu,
+    ) and spec.src in ("", status.src)
 
 
 def _make(effect: type[RouteEffect], spec: RouteSpec) -> RouteEffect:

@@ -13,6 +13,7 @@ from dozen.machinery.resources.link import LINK_STATUS, LinkStatusSpec
 from dozen.machinery.resources.operator import (
     DHCP_LEASE,
     OPERATOR_SPEC,
+    ClientIdentifier,
     DHCP4Operator,
     DHCPLease,
     LeasedRoute,
@@ -54,9 +55,10 @@ class FakeKeeper:
         lost: Callable[[str], None],
         *,
         hostname: str,
+        identifier: bytes,
         log: logging.Logger,
     ) -> None:
-        self.link, self.hardware, self.hostname = link, hardware, hostname
+        self.link, self.hardware, self.hostname, self.identifier = link, hardware, hostname, identifier
         self.granted, self.lost = granted, lost
         self.runs = 0
         self.running = False
@@ -160,7 +162,7 @@ def test_a_lost_lease_is_withdrawn(play: Callable[[Scenario], None]) -> None:
 
 
 def test_a_lease_as_a_resource() -> None:
-    assert describe_lease("eth0", LEASE, 99, 1.5) == DHCPLease(
+    assert describe_lease("eth0", LEASE, DHCP4Operator(route_metric=99), 1.5) == DHCPLease(
         link_name="eth0",
         address="10.0.2.15/24",
         server="10.0.2.2",
@@ -172,3 +174,23 @@ def test_a_lease_as_a_resource() -> None:
         hostname="node7",
         mtu=1400,
     )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (None, "01525400123456"),
+        (ClientIdentifier(), "01525400123456"),
+        (ClientIdentifier(client_identifier="none"), ""),
+        (ClientIdentifier(client_identifier="duid", duid_raw_hex="0003aa"), "0003aa"),
+        (ClientIdentifier(client_identifier="duid"), "00030001525400123456"),
+    ],
+)
+def test_who_a_client_says_that_it_is(chosen: ClientIdentifier | None, told: str) -> None:
+    assert dhcp.identify(bytes.fromhex("525400123456"), chosen).hex() == told
+
+
+def test_a_lease_may_be_taken_in_part() -> None:
+    options = DHCP4Operator(route_metric=5, skip_hostname_request=True, skip_routes=True)
+    lease = describe_lease("eth0", LEASE, options, 0.0)
+    assert (lease.hostname, lease.routes, lease.dns_servers) == ("", (), ("10.0.2.3",))
