@@ -26,6 +26,8 @@ MACHINE = "/machine.MachineService/"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UNCHECKED = ("machined", "dashboard")
 """Services of which nothing tells whether they are well."""
+LONGEST_PAUSE = 2.0
+"""Seconds between two questions of one who waits."""
 
 
 class LiveNode:
@@ -146,13 +148,14 @@ class LiveNode:
     def until(self, ask: Callable[[], ValueT | None], what: str, seconds: float = 60.0) -> ValueT:
         """The first true value of ``ask``, asked again and again; a node that is away meanwhile is asked again, too."""
         deadline, last = time.monotonic() + seconds, "nothing true"
-        while time.monotonic() < deadline:
+        while (asked := time.monotonic()) < deadline:
             try:
                 if value := ask():
                     return value
             except (RpcError, LookupError, TimeoutError) as error:
                 last = repr(error)
-            time.sleep(0.1)
+            # A machine that is slow to answer is left as long to do what is waited for.
+            time.sleep(min(max(0.1, time.monotonic() - asked), LONGEST_PAUSE))
         raise AssertionError(f"{what}: not within {seconds:.0f} s; last: {last}")
 
     def until_healthy(self, *names: str, seconds: float = 90.0) -> dict[str, Any]:
