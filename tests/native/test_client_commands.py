@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as Tree
 import zipfile
 from collections.abc import Callable, Iterator
@@ -143,3 +144,22 @@ def test_another_authority_takes_the_place_of_the_first(own: LiveNode, tmp_path:
     mixed = msgspec.structs.replace(trusting, crt=context.crt, key=context.key)
     old.write_text(render(Talosconfig("rotated", {"rotated": mixed})))
     assert run(old, "version").returncode == 3
+
+
+# -- The end.
+
+
+def test_a_node_is_shut_down_and_followed_to_its_end(own: LiveNode, tmp_path: Path) -> None:
+    path = tmp_path / "context"
+    context = msgspec.structs.replace(own.context, endpoints=(own.machine.address,), nodes=())
+    path.write_text(render(Talosconfig("own", {"own": context})))
+    command = [sys.executable, "-m", "dozen.cli", "--talosconfig", str(path), "shutdown", "--timeout", "60s"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    assert f"{own.machine.address}: sequence shutdown: start" in said
+    assert said[-1] == f"{own.machine.address}: is down"
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{own.machine.pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{own.machine.pid}").exists()

@@ -86,7 +86,7 @@ SHOWN: dict[str, str] = {
         ServiceRestart boot/test_reset.py::test_a_service_is_restarted_and_counted
         ServiceStart unit/node/api/test_services.py::test_verbs
         ServiceStop unit/node/api/test_services.py::test_verbs
-        Shutdown unit/node/api/test_lifecycle.py::test_machine_ends_once
+        Shutdown native/test_client_commands.py::test_a_node_is_shut_down_and_followed_to_its_end
         Stats boot/test_reset.py::test_a_service_is_restarted_and_counted
         SystemStat native/test_methods.py::test_processors
         Upgrade unit/node/api/test_installing.py::test_what_is_right_is_told_what_is_missing

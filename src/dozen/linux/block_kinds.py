@@ -21,6 +21,7 @@ UNREADABLE = "unreadable"
 
 # OUTCOME's words: actions and results.
 PARTITION, FORMAT, MOUNT, REPAIR = "partition", "format", "mount", "repair"
+WIPE, DROP = "wipe", "drop"
 OK = "ok"
 FAILED = "failed"
 CORRUPT = "corrupt"  # the file system is damaged

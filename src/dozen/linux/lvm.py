@@ -12,7 +12,7 @@ RunProgram = Callable[[Sequence[str], float], Awaitable[tuple[int, bytes]]]
 LVM = "/sbin/lvm"
 TIMEOUT = 60.0
 # How lvm says that there is no such thing (tools/toollib.c, tools/pvremove.c and lib/device of lvm2).
-_ABSENT = ("not found", "failed to find", "no pv label", "couldn't find device", "cannot use")
+_ABSENT = ("not found", "failed to find", "no pv label", "couldn't find device")
 
 
 class NoSuchVolume(Permanent):

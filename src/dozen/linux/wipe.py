@@ -13,7 +13,7 @@ import fcntl
 import os
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dozen.linux import block_kinds as words
 from dozen.linux.block import BLKRRPART
@@ -33,24 +33,25 @@ BLKPG_PARTITION = struct.Struct("qqi64s64s4x")
 BLKPG_ARGUMENT = struct.Struct("iiiP")
 # So much is zeroed by one request; a request cannot be interrupted.
 STRETCH = 256 << 20
-WIPE, DROP = "wipe", "drop"
 
 
 async def run(effect: Effect, outcomes: Outcomes = OUTCOMES) -> None:
     """Carry out an effect. Raises `Temporary` or `Permanent` with a sentence, TypeError for what is none of these."""
     match effect:
         case WipeDevice():
-            await _carry_out(effect, WIPE, lambda: wipe_device(effect), outcomes)
+            await _carry_out(effect, words.WIPE, lambda: wipe_device(effect), outcomes)
         case DropPartition():
-            await _carry_out(effect, DROP, lambda: drop_partition(effect), outcomes)
+            await _carry_out(effect, words.DROP, lambda: drop_partition(effect), outcomes)
         case _:
             raise TypeError(f"not an effect that wipes: {effect!r}")
 
 
-async def _carry_out(effect: WipeDevice | DropPartition, action: str, work: object, outcomes: Outcomes) -> None:
-    name, failure = os.path.basename(effect.device), None
+async def _carry_out(
+    effect: WipeDevice | DropPartition, action: str, work: Callable[[], None], outcomes: Outcomes
+) -> None:
+    failure: EffectError | None = None
     try:
-        await asyncio.to_thread(work)  # type: ignore[arg-type]
+        await asyncio.to_thread(work)
     except EffectError as error:
         failure = error
     except OSError as error:
@@ -59,6 +60,7 @@ async def _carry_out(effect: WipeDevice | DropPartition, action: str, work: obje
         failure = (Permanent if busy else Temporary)(f"cannot {effect}: {why}")
         failure.__cause__ = error
     result = words.OK if failure is None else words.FAILED
+    name = os.path.basename(effect.device)
     await outcomes.record(name, action, result, "" if failure is None else str(failure), effect.generation)
     if failure is not None:
         raise failure
