@@ -18,8 +18,6 @@ from typing import NamedTuple
 
 from dozen.engine.backoff import random_fraction
 
-# Each connection may hold two buffers of this many bytes.
-CHUNK = 64 * 1024
 CONNECTIONS = 512
 # For a server to accept a connection, and between looks at those that do and those that do not, seconds.
 PATIENCE, PERIOD, SOON = 3.0, 10.0, 2.0
@@ -50,22 +48,30 @@ class Target:
         self.place = place
         self.healthy = False
         self.delay = 0.0
-        self.connections: set[asyncio.StreamWriter] = set()
+        self.connections: set[asyncio.Transport] = set()
         self._failures = 0
 
-    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def connect(self, protocol: Callable[[], _Side]) -> _Side:
         """Raises OSError and TimeoutError, and remembers how it went."""
-        began = time.monotonic()
+        began, loop = time.monotonic(), asyncio.get_running_loop()
         try:
-            opening = asyncio.open_connection(self.place.host, self.place.port, limit=CHUNK)
-            reader, writer = await asyncio.wait_for(opening, PATIENCE)
+            opening = loop.create_connection(protocol, self.place.host, self.place.port)
+            _, side = await asyncio.wait_for(opening, PATIENCE)
         except (OSError, TimeoutError):
             self._fail()
             raise
         took = time.monotonic() - began
         self.delay = took if not self.healthy else 0.7 * self.delay + 0.3 * took
         self.healthy, self._failures = True, 0
-        return reader, writer
+        return side
+
+    def carrying(self) -> _Side:
+        """The protocol for a connection that is somebody's."""
+        return _Side(self._leave)
+
+    def _leave(self, side: _Side) -> None:
+        if side.transport is not None:
+            self.connections.discard(side.transport)
 
     def _fail(self) -> None:
         self._failures += 1
@@ -75,8 +81,45 @@ class Target:
 
     def end(self) -> None:
         """End all of its connections."""
-        for writer in tuple(self.connections):
-            writer.transport.abort()
+        for transport in tuple(self.connections):
+            transport.abort()
+
+
+class _Side(asyncio.Protocol):
+    """One end of a connection that is carried. What it hears its peer says, no faster than the peer can."""
+
+    def __init__(self, ended: Callable[[_Side], None] | None = None) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.peer: asyncio.Transport | None = None
+        self._ended = ended
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer is not None:
+            self.peer.write(data)
+
+    def eof_received(self) -> bool:
+        """What the other side still has to say is for this one even so."""
+        if self.peer is not None and self.peer.can_write_eof():
+            self.peer.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if self.peer is not None:
+            self.peer.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.peer is not None:
+            self.peer.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.peer is not None:
+            self.peer.close()  # when all that it was told has gone out
+        if self._ended is not None:
+            self._ended(self)
 
 
 class Balancer:
@@ -86,7 +129,8 @@ class Balancer:
         self.targets: tuple[Target, ...] = ()
         self._changed = changed
         self._choose = choose
-        self._clients = 0
+        self._clients: set[_Side] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
 
     @property
@@ -117,57 +161,58 @@ class Balancer:
             await asyncio.gather(*(self._probe(each) for each in self.targets))
             if self.healthy != before:
                 self._changed()
+            if not self.healthy:
+                # Clients that come meanwhile are sent away: trying for each of them would find out nothing else.
+                await asyncio.sleep(SOON)
+                continue
             pause = PERIOD if all(each.healthy for each in self.targets) else SOON
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look.wait(), pause)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, until one side has ended."""
-        if self._clients >= CONNECTIONS:
-            writer.transport.abort()
-            return
-        self._clients += 1
-        try:
-            await self._carry(reader, writer)
-        finally:
-            self._clients -= 1
-            writer.transport.abort()
+    def accept(self) -> _Side:
+        """The protocol for a client."""
+        return _Client(self)
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        found = await self._connect()
-        if found is None:
-            log.warning("no API server accepts connections: %s", ", ".join(str(each.place) for each in self.targets))
+    def carry(self, client: _Side) -> None:
+        """A client has come."""
+        assert client.transport is not None
+        if len(self._clients) >= CONNECTIONS or not self.healthy:
+            client.transport.abort()
             return
-        target, far_reader, far_writer = found
-        _keep_alive(far_writer)
-        target.connections.add(far_writer)
-        ways = [asyncio.ensure_future(_pump(reader, far_writer)), asyncio.ensure_future(_pump(far_reader, writer))]
-        try:
-            # What the server sends is for the client even after the client has said its last.
-            await ways[1]
-        finally:
-            for way in ways:
-                way.cancel()
-            target.connections.discard(far_writer)
-            with contextlib.suppress(OSError):
-                await asyncio.wait_for(_flush(writer), PATIENCE)
-            far_writer.transport.abort()
+        self._clients.add(client)
+        client.transport.pause_reading()
+        task = asyncio.ensure_future(self._carry(client, client.transport))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
 
-    async def _connect(self) -> tuple[Target, asyncio.StreamReader, asyncio.StreamWriter] | None:
+    def forget(self, client: _Side) -> None:
+        self._clients.discard(client)
+
+    async def _carry(self, client: _Side, near: asyncio.Transport) -> None:
         for target in self.order():
             try:
-                reader, writer = await target.connect()
+                side = await target.connect(target.carrying)
             except (OSError, TimeoutError):
                 self._look.set()
                 continue
-            return target, reader, writer
-        return None
+            far = side.transport
+            assert far is not None
+            if near.is_closing() or far.is_closing():
+                far.abort()
+                break
+            _keep_alive(far)
+            target.connections.add(far)
+            client.peer, side.peer = far, near
+            near.resume_reading()
+            return
+        near.abort()
 
     async def _probe(self, target: Target) -> None:
         was = target.healthy
         try:
-            _, writer = await target.connect()
-            writer.transport.abort()
+            side = await target.connect(_Side)
+            if side.transport is not None:
+                side.transport.abort()
         except (OSError, TimeoutError) as error:
             if was and not target.healthy:
                 log.warning("server=%s is away: %s", target.place, error or "no answer")
@@ -176,23 +221,20 @@ class Balancer:
                 log.info("server=%s answers", target.place)
 
 
-async def _flush(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    await writer.wait_closed()
+class _Client(_Side):
+    """The end that came to us."""
+
+    def __init__(self, balancer: Balancer) -> None:
+        super().__init__(balancer.forget)
+        self._balancer = balancer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._balancer.carry(self)
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry one way until it ends, no faster than the other end takes it."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-def _keep_alive(writer: asyncio.StreamWriter) -> None:
-    connection = writer.get_extra_info("socket")
+def _keep_alive(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE:
         connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -52,10 +52,10 @@ class KubePrismWatcher:
 
     async def _serve(self, said: KubePrismConfigSpec, publish: Publisher, changed: asyncio.Event) -> None:
         """As long as it is to be in this place. Raises OSError when that is taken."""
-        from dozen.node.kubeprism.balancer import CHUNK, Balancer
+        from dozen.node.kubeprism.balancer import Balancer
 
         place, balancer = f"{said.host}:{said.port}", Balancer(changed.set)
-        server = await asyncio.start_server(balancer.serve, said.host, said.port, limit=CHUNK)
+        server = await asyncio.get_running_loop().create_server(balancer.accept, said.host, said.port)
         log.info("kubeprism=%s listening", place)
         looking = asyncio.create_task(balancer.look_after(), name="kubeprism-targets")
         try:

@@ -16,7 +16,7 @@ from dozen.machinery.resources.kubeprism import (
     KubePrismEndpointsSpec,
 )
 from dozen.node.controllers.kubernetes.kubeprism import ID, KubePrismController
-from dozen.node.kubeprism.balancer import Balancer, Place
+from dozen.node.kubeprism.balancer import Balancer, Place, _Side
 from dozen.testing.controllers import PlainView
 
 PLACES = tuple(Place(f"10.0.0.{number}", 6443) for number in (1, 2, 3))
@@ -52,14 +52,14 @@ def test_a_server_is_given_up_after_failures_in_a_row() -> None:
         balancer = Balancer(lambda: None)
         balancer.use([Place("127.0.0.1", server.sockets[0].getsockname()[1])])
         (target,) = balancer.targets
-        _, writer = await target.connect()
-        writer.close()
+        side = await target.connect(_Side)
+        assert side.transport is not None
         assert target.healthy
-        target.connections.add(writer)
+        target.connections.add(side.transport)
         server.close()
         for healthy in (True, False):
             try:
-                await target.connect()
+                await target.connect(_Side)
             except OSError:
                 assert target.healthy is healthy
             else:
@@ -89,3 +89,37 @@ def test_the_servers_that_are_known() -> None:
     parsed["machine"]["features"] = {"kubePrism": {"enabled": False}}
     view.add(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=yaml.dump(parsed)))
     assert list(KubePrismController().plan(view)) == []
+
+
+def test_bytes_are_carried_both_ways_to_their_end_and_nobody_is_let_in_when_nobody_is_there() -> None:
+    big = b"x" * 3_000_000
+
+    async def scenario() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heard = await reader.read()
+            writer.write(heard + big)
+            await writer.drain()
+            writer.close()
+
+        loop = asyncio.get_running_loop()
+        behind = await asyncio.start_server(answer, "127.0.0.1", 0)
+        balancer = Balancer(lambda: None)
+        front = await loop.create_server(balancer.accept, "127.0.0.1", 0)
+        port = front.sockets[0].getsockname()[1]
+        reader, _ = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.read() == b"", "no server is known yet"
+        balancer.use([Place("127.0.0.1", behind.sockets[0].getsockname()[1])])
+        looking = asyncio.create_task(balancer.look_after())
+        while not balancer.healthy:
+            await asyncio.sleep(0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
+        writer.write(b"hello" + big)
+        await writer.drain()
+        writer.write_eof()
+        assert await reader.read() == b"hello" + big + big
+        writer.close()
+        looking.cancel()
+        front.close()
+        behind.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
