@@ -26,7 +26,7 @@ ABSENT: dict[str, str] = {
         FSScrubSchedules.block.talos.dev runtime - fsscrubschedule fsss
         FSScrubStatuses.block.talos.dev runtime - fsscrubstatus fsss
     """,
-    "what zswap counts is in the kernel's debugfs only; its parameters are in KernelParamStatuses": """
+    "the image's kernel has no zswap: ZswapConfig has no effect": """
         ZswapStatuses.block.talos.dev runtime - zswapstatus zs
     """,
     "only Kubernetes starts containers: ContainerConfig has no effect": """

@@ -44,21 +44,7 @@ def sysctls(config: Config) -> dict[str, str]:
 
 def sysfs(config: Config) -> dict[str, str]:
     document = find_document(config, "SysfsConfig")
-    said = {**(config.machine.sysfs if config.machine else {}), **(document.params if document else {})}
-    return {**zswap(config), **said}
-
-
-def zswap(config: Config) -> dict[str, str]:
-    """Parameters of the kernel's compressed cache in front of swap space (Documentation/admin-guide/mm/zswap.rst)."""
-    document = find_document(config, "ZswapConfig")
-    if document is None:
-        return {}
-    found = {"enabled": "Y"}
-    if document.max_pool_percent:
-        found["max_pool_percent"] = str(document.max_pool_percent)
-    if document.shrinker_enabled is not None:
-        found["shrinker_enabled"] = "Y" if document.shrinker_enabled else "N"
-    return {f"module.zswap.parameters.{name}": value for name, value in found.items()}
+    return {**(config.machine.sysfs if config.machine else {}), **(document.params if document else {})}
 
 
 def environment(config: Config) -> dict[str, str]:

@@ -170,7 +170,7 @@ SUPPORT: dict[str, Support] = {
     "VolumeConfig:": _NO_VOLUMES,
     "WatchdogTimerConfig:": _USED,
     "WireguardConfig:": _USED,
-    "ZswapConfig:": Support(State.USED, "the kernel is told; swap space has to come from elsewhere"),
+    "ZswapConfig:": _ignored("the image's kernel has no zswap"),
 }
 # Kinds about Kubernetes, of which the components take notice.
 SUPPORT |= {
