@@ -155,10 +155,10 @@ def test_another_authority_is_accepted_from_then_on(restored: LiveNode, bundle: 
 
 def test_settings_without_effect_are_warned_of(restored: LiveNode, bundle: Bundle) -> None:
     data = yaml.load(bundle.controlplane)
-    data["machine"]["network"] = {"interfaces": [{"interface": "eth9", "vlans": [{"vlanId": 5}]}]}
+    data["machine"]["install"] = {"extensions": [{"image": "registry.test/extension:1"}]}
     answer = apply(restored, yaml.dump(data))
-    assert "machine.network.interfaces.vlans" in answer.warnings[0]
-    assert "machine.network.interfaces.vlans" in restored.problems()["config-ignored"]
+    assert "machine.install.extensions" in answer.warnings[0]
+    assert "machine.install.extensions" in restored.problems()["config-ignored"]
     apply(restored, bundle.controlplane)
     assert "config-ignored" not in restored.problems()
 
