@@ -124,13 +124,18 @@ def read_spec(spec: RoutingRuleSpec) -> Rule:
 
 
 def list_rules() -> list[Rule]:
-    """Every rule of both families, in the order in which the kernel asks them."""
+    """Every rule of both families, in the order in which the kernel asks them; a kernel may be without IPv6."""
+    found: list[Rule] = []
     with Netlink() as netlink:
-        return [
-            parse_rule(message)
-            for family in (INET4, INET6)
-            for message in netlink.dump(RTM_GETRULE, HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
-        ]
+        for family in (INET4, INET6):
+            try:
+                messages = netlink.dump(RTM_GETRULE, HEADER.pack(family, 0, 0, 0, 0, 0, 0, 0, 0))
+            except NetlinkError as error:
+                if error.errno == errno.EAFNOSUPPORT:
+                    continue
+                raise
+            found += [parse_rule(message) for message in messages]
+    return found
 
 
 class RuleChanges:
