@@ -154,6 +154,7 @@ def until_succeeded(cluster: KubeCluster, pod: dict[str, Any]) -> None:
 
 
 MAKE_VOLUME = f"""
+    chroot /host /sbin/modprobe loop
     truncate -s 512M /host/var/lib/dozen-test.img
     loop=$(losetup -f)
     losetup $loop /host/var/lib/dozen-test.img
