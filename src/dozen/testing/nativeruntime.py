@@ -43,10 +43,11 @@ exec env -i PATH=/bin:/sbin HOME=/ "$(command -v chroot)" "$2/root" /bin/contain
 # Links in the store name the disk as the node sees it.
 SEED = """
 import os, sys
+from pathlib import Path
 from dozen.linux.containerstore import seed
 from dozen.node.tasks.containers import CACHE, STORE
 os.chroot(sys.argv[1])
-assert seed(CACHE, STORE)
+assert seed(Path(CACHE), Path(STORE))
 """
 # The paths in a mount's options are those of the root that containerd has.
 RUN = """

@@ -35,4 +35,4 @@ def test_a_machine_without_the_disk_has_no_cache(monkeypatch: pytest.MonkeyPatch
 def test_the_disk_is_known_by_what_is_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = block.DiscoveredVolumeSpec(dev_path="/dev/vdc", name="erofs", label=containers.imagecache.LABEL)
     spec = tell(monkeypatch, disk)
-    assert spec == cri.ImageCacheConfigSpec(status="ready", copy_status="ready", roots=(str(containers.CACHE),))
+    assert spec == cri.ImageCacheConfigSpec(status="ready", copy_status="ready", roots=(containers.CACHE,))
