@@ -121,6 +121,8 @@ def driver(name: str, script: str) -> dict[str, Any]:
     body = workloads.pod(
         name,
         hostPID=True,
+        # LVM waits for udevd by a semaphore, which is one of an IPC namespace.
+        hostIPC=True,
         restartPolicy="Never",
         main={
             "command": ["/bin/sh", "-euxc", script],
