@@ -5,8 +5,7 @@
  *
  * /modules lists kernel modules, one "PATH [PARAMETERS]" per line, in an order in which they can be loaded. A line that
  * starts with "&" is not needed for the root: a child loads it while the boot goes on. One that starts with "+" neither,
- * and lies in the root image. One that starts with "=" is no module, but a large file of the root image that is wanted
- * soon: the same child has the kernel read, and unpack, it ahead.
+ * and lies in the root image.
  *
  * Any failure is one sentence on the console and in the kernel log, and a restart ten seconds later.
  */
@@ -88,23 +87,18 @@ static const char *kernel_argument(const char *name, const char *otherwise)
 
 struct module {
 	int fd, flags;
-	bool only_read;
 	const char *path, *parameters;
 };
 
 static void load(const struct module *module)
 {
-	if (module->only_read)
-		posix_fadvise(module->fd, 0, 0, POSIX_FADV_WILLNEED);
-	else if (syscall(SYS_finit_module, module->fd, module->parameters, module->flags) != 0 && errno != EEXIST)
+	if (syscall(SYS_finit_module, module->fd, module->parameters, module->flags) != 0 && errno != EEXIST)
 		console_report("module %s: %s", module->path, strerror(errno)); /* not fatal: its lack may not matter */
 	close(module->fd);
 }
 
 static bool open_module(int directory, char *line, struct module *module)
 {
-	module->only_read = *line == '=';
-	line += strspn(line, "=/");
 	char *space = strchr(line, ' ');
 	if (space != NULL)
 		*space = '\0';
@@ -145,9 +139,9 @@ static void load_modules(void)
 	list[got < 0 ? 0 : got] = '\0';
 	close(fd);
 	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-		if (*line == '+' || *line == '=') {
+		if (*line == '+') {
 			if (in_root_count < MODULES_MAX)
-				in_root[in_root_count++] = line + (*line == '+');
+				in_root[in_root_count++] = line + 1;
 			continue;
 		}
 		bool deferred = *line == '&' && count < MODULES_MAX;
@@ -165,12 +159,12 @@ static void load_modules(void)
 
 /* These are large and take a processor for more than a second under emulation. PID 1 goes first, but not for long: its
  * configuration may lie on a file system that waits for them. */
-static void load_from_root(void)
+static void load_modules_of_root(void)
 {
 	size_t count = 0;
 	int root = open(NEW_ROOT, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < in_root_count; i++)
-		count += open_module(root, in_root[i], &waiting[count]);
+		count += open_module(root, in_root[i] + strspn(in_root[i], "/"), &waiting[count]);
 	close(root);
 	load_beside(waiting, count, 5);
 }
@@ -269,7 +263,7 @@ int main(int argc, char **argv)
 	console_note("looking for the root image");
 	load_modules();
 	mount_root();
-	load_from_root();
+	load_modules_of_root();
 	switch_root();
 	argv[0] = "/sbin/init";
 	argv[argc] = NULL;

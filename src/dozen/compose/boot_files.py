@@ -53,11 +53,10 @@ def unpack_payload(payload: bytes, name: str) -> bytes:
     raise ComposeError(f"{name} is packed in a way that is not known here (it starts with {payload[:6].hex()})")
 
 
-def make_initramfs(stage1: Path, kernel: Kernel, without: Collection[str], ahead: Iterable[str], epoch: int) -> bytes:
+def make_initramfs(stage1: Path, kernel: Kernel, without: Collection[str], epoch: int) -> bytes:
     """Stage 1, the modules that it loads and the list of them; not packed, since unpacking costs more than reading.
 
-    ``without``: modules of file systems that this image's root does not have. ``ahead``: files of the root to be read
-    while PID 1 starts.
+    ``without``: modules of file systems that this image's root does not have.
     """
     early = [(entry, word) for entry, word in kernel.early if module_name(entry.path) not in without]
     members = [
@@ -67,7 +66,7 @@ def make_initramfs(stage1: Path, kernel: Kernel, without: Collection[str], ahead
         Member("sys", DIRECTORY | 0o755),
         Member("root", DIRECTORY | 0o755),
         Member("init", REGULAR | 0o755, stage1.read_bytes()),
-        Member("modules", REGULAR | 0o644, (module_list(early) + "".join(f"={path}\n" for path in ahead)).encode()),
+        Member("modules", REGULAR | 0o644, module_list(early).encode()),
         Member("lib", DIRECTORY | 0o755),
     ]
     for entry, word in early:

@@ -192,8 +192,7 @@ def write_root(context: Context, tree: Tree, tools: toolroot.ToolRoot) -> None:
 def write_boot_files(context: Context, kernel: Kernel) -> None:
     vmlinuz = get_object(kernel.vmlinuz.sha256)
     others = set(FILESYSTEMS.values()) - {FILESYSTEMS[context.profile]}
-    ahead = [binary.path for recipe in context.recipes.all for binary in recipe.binary if binary.read_ahead]
-    initramfs = make_initramfs(context.out / "launcher" / "stage1", kernel, others, ahead, context.lock.epoch)
+    initramfs = make_initramfs(context.out / "launcher" / "stage1", kernel, others, context.lock.epoch)
     write_if_other(context.out / "vmlinuz", vmlinuz)
     write_if_other(context.out / "initramfs.cpio", initramfs)
     kept = context.out / ".vmlinux"

@@ -20,8 +20,7 @@ from dozen.compose.errors import RecipeError
 class Binary(Struct, frozen=True, forbid_unknown_fields=True):
     """A program: where it goes, which file of the package it is, and why a node needs it.
 
-    ``hardlinks`` and ``links`` are further names of the same file, in the same directory. ``read_ahead``: large, and
-    wanted at every boot, so read while PID 1 starts.
+    ``hardlinks`` and ``links`` are further names of the same file, in the same directory.
     """
 
     path: str
@@ -29,7 +28,6 @@ class Binary(Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     hardlinks: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
-    read_ahead: bool = False
 
 
 class Data(Struct, frozen=True, forbid_unknown_fields=True):
