@@ -50,7 +50,8 @@ fmt: prepare-dev ## format the sources and fix what can be fixed
 fuzz: prepare-dev ## look for inputs that break a decoder, for a minute (ARGS="yaml --seconds 600": one, longer)
 	@PYTHONPATH=src:tests "$$(setup/prepare --venv fuzz)/bin/python" -m fuzz $(ARGS)
 
-bench: prepare-dev ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
+bench: ## measure against a Debian 13 minimal system; writes docs/benchmarks.md
+	@setup/prepare bench
 	@$(DEV) -m bench $(ARGS)
 
 conformance: prepare-dev ## upstream's conformance tests in a cluster of two (ARGS=--some: those that need no registry)
