@@ -31,9 +31,9 @@ from dozen.node.stage import STAGE, StageSpec
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
-    from dozen.machinery.plan import Effect
     from dozen.node.ahead import Started
     from dozen.node.controllers.network.virtual import VirtualAddressWatcher
+    from dozen.node.ending import Ending
     from dozen.node.etcd.member import EtcdMember
     from dozen.rpc.server import Server
 
@@ -51,19 +51,6 @@ _STATE_ACTIONS = {
     State.SKIPPED: 7,
     State.STARTING: 8,
 }
-
-
-class Ending(msgspec.Struct, frozen=True):
-    """How the machine is to end: ``reboot``, ``shutdown`` or ``reset``, and the request that asked for it.
-
-    ``wipes`` are a reset's effects on disks that nothing uses any more, and ``restart`` whether it boots again then.
-    """
-
-    kind: str
-    actor_id: str = ""
-    force: bool = False
-    wipes: tuple[Effect, ...] = ()
-    restart: bool = False
 
 
 class VersionInfo(msgspec.Struct, frozen=True):
@@ -114,19 +101,11 @@ class Machine:
 
     # -- The end.
 
-    def request_ending(
-        self,
-        kind: str,
-        actor_id: str = "",
-        *,
-        force: bool = False,
-        wipes: Sequence[Effect] = (),
-        restart: bool = False,
-    ) -> bool:
+    def request_ending(self, ending: Ending) -> bool:
         """Ask for the end of this boot; False when an end has been asked for already."""
         if self._ending.done():
             return False
-        self._ending.set_result(Ending(kind, actor_id, force, tuple(wipes), restart))
+        self._ending.set_result(ending)
         return True
 
     async def ending(self) -> Ending:

@@ -89,6 +89,7 @@ async def live_and_end(ahead: dict[str, Started]) -> str:
     import asyncio
     import signal
 
+    from dozen.node.ending import Ending
     from dozen.node.machine import Machine
     from dozen.node.process import Reaper
     from dozen.node.sequences import BOOT, ENDINGS, INITIALIZE, run_sequence
@@ -99,8 +100,8 @@ async def live_and_end(ahead: dict[str, Started]) -> str:
     machine = Machine("container" if container_mode() else "metal", reaper)
     machine.ahead = ahead
     # Ctrl-Alt-Del and a container's maker say SIGINT and SIGTERM; both mean a clean end.
-    loop.add_signal_handler(signal.SIGINT, machine.request_ending, "reboot")
-    loop.add_signal_handler(signal.SIGTERM, machine.request_ending, "shutdown")
+    loop.add_signal_handler(signal.SIGINT, machine.request_ending, Ending("reboot"))
+    loop.add_signal_handler(signal.SIGTERM, machine.request_ending, Ending("shutdown"))
 
     await run_sequence(machine, INITIALIZE)
     boot = asyncio.create_task(run_sequence(machine, BOOT), name="boot")
@@ -110,7 +111,7 @@ async def live_and_end(ahead: dict[str, Started]) -> str:
     machine.log.info("ending=%s actor=%s", ending.kind, ending.actor_id or "-")
     boot.cancel()
     await run_sequence(machine, ENDINGS[ending.kind], ending.actor_id)
-    return ending.kind
+    return "reboot" if ending.boots_again else "shutdown"
 
 
 def container_mode() -> bool:

@@ -101,7 +101,6 @@ ENDINGS = {
             *STOP_PHASES[2:-1],
             Phase("wipe", (stopping.wipe_disks,)),
             STOP_PHASES[-1],
-            Phase("restart", (stopping.restart_after_reset,)),
         ),
     ),
 }

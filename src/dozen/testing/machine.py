@@ -13,10 +13,10 @@ from dozen.node.logs import Logs
 from dozen.node.services.supervisor import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     from dozen.machinery.plan import Effect
     from dozen.node.api.ports import Etcd
+    from dozen.node.ending import Ending
 
 
 class FakeVersion(NamedTuple):
@@ -140,9 +140,7 @@ class FakeMachine:
         self.etcd: Etcd | None = None
         self.log = logging.getLogger("dozen.testing")
         self.configuration = FakeConfigurations()
-        self.endings: list[tuple[str, str, bool]] = []
-        self.wipes: list[tuple[Effect, ...]] = []
-        self.restarts: list[bool] = []
+        self.endings: list[Ending] = []
         self.effects: list[Effect] = []
         self.effect_error: Exception | None = None
 
@@ -155,16 +153,6 @@ class FakeMachine:
             raise self.effect_error
         self.effects.append(effect)
 
-    def request_ending(
-        self,
-        kind: str,
-        actor_id: str = "",
-        *,
-        force: bool = False,
-        wipes: Sequence[Effect] = (),
-        restart: bool = False,
-    ) -> bool:
-        self.endings.append((kind, actor_id, force))
-        self.wipes.append(tuple(wipes))
-        self.restarts.append(restart)
+    def request_ending(self, ending: Ending) -> bool:
+        self.endings.append(ending)
         return len(self.endings) == 1

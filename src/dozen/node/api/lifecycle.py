@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import enum, message
+from dozen.node.ending import Ending
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
 
@@ -53,7 +54,7 @@ def register(router: Router, machine: Machine) -> None:
 def _end(machine: Machine, kind: str, force: bool) -> str:
     """Begin the end; the id is how the caller recognizes the events that belong to it."""
     actor_id = machine.events.new_id()
-    if not machine.request_ending(kind, actor_id, force=force):
+    if not machine.request_ending(Ending(kind, actor_id, force)):
         raise RpcError(Code.FAILED_PRECONDITION, "the machine is going down already")
     return actor_id
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dozen.engine.runtime import Runtime
     from dozen.engine.store import Store
     from dozen.machinery.plan import Effect
+    from dozen.node.ending import Ending
     from dozen.node.etcd.client import EtcdClient
 
 
@@ -187,16 +188,8 @@ class Machine(Protocol):
     @property
     def etcd(self) -> Etcd | None: ...
 
-    def request_ending(
-        self,
-        kind: str,
-        actor_id: str = "",
-        *,
-        force: bool = False,
-        wipes: Sequence[Effect] = (),
-        restart: bool = False,
-    ) -> bool:
-        """Begin a ``reboot``, ``shutdown`` or ``reset``; False when one has begun already."""
+    def request_ending(self, ending: Ending) -> bool:
+        """Begin to end; False when an end has begun already."""
         ...
 
     async def run_effect(self, effect: Effect) -> None:

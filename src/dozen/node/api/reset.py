@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.messages import enum, message
 from dozen.machinery.resources import etcd as kinds
+from dozen.node.ending import Ending
 from dozen.node.wiping import ResetWish, collect_facts, plan_reset
 from dozen.rpc.router import Router
 from dozen.rpc.status import Code, RpcError
@@ -27,9 +28,7 @@ def register(router: Router, machine: Machine) -> None:
         if request.graceful:
             await check_leaving(machine)
         actor_id = machine.events.new_id()
-        if not machine.request_ending(
-            "reset", actor_id, force=not request.graceful, wipes=wipes, restart=request.reboot
-        ):
+        if not machine.request_ending(Ending("reset", actor_id, not request.graceful, tuple(wipes), request.reboot)):
             raise RpcError(Code.FAILED_PRECONDITION, "the machine is going down already")
         return message("machine.ResetResponse")(messages=[{"actor_id": actor_id}])
 

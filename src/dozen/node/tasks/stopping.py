@@ -88,8 +88,7 @@ async def stop_all_services(machine: Machine) -> None:
 async def announce_restart(machine: Machine) -> None:
     """Tell how the machine ends, while somebody can hear it: apid goes with the next phase."""
     ending = await machine.ending()
-    again = ending.kind == "reboot" or ending.restart
-    command = linux.RB_AUTOBOOT if again else linux.RB_POWER_OFF
+    command = linux.RB_AUTOBOOT if ending.boots_again else linux.RB_POWER_OFF
     machine.events.publish("RestartEvent", {"cmd": command}, ending.actor_id)
 
 
@@ -169,9 +168,3 @@ async def wipe_disks(machine: Machine) -> None:
             await machine.run_effect(effect)
         except EffectError as error:
             machine.report_problem("reset", str(error))
-
-
-async def restart_after_reset(machine: Machine) -> None:
-    """Boot again if that was asked for. What else would be done after the sequence's end is to power off."""
-    if (await machine.ending()).restart and machine.mode != "container":
-        linux.reboot(linux.RB_AUTOBOOT)

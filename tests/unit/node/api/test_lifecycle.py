@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dozen.node.ending import Ending
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.machine import FakeMachine
 
@@ -24,7 +25,7 @@ Ask = Callable[..., list[Any]]
 def test_ending(ask: Ask, machine: FakeMachine, method: str, fields: dict[str, Any], kind: str, force: bool) -> None:
     (reply,) = ask(f"machine.MachineService/{method}", **fields)
     (answer,) = reply.messages
-    assert machine.endings == [(kind, answer.actor_id, force)]
+    assert machine.endings == [Ending(kind, answer.actor_id, force)]
     assert len(answer.actor_id) == 20
 
 

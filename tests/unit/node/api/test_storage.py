@@ -14,6 +14,7 @@ from dozen.machinery.effects.wipe import DropPartition, WipeDevice
 from dozen.machinery.plan import Permanent
 from dozen.machinery.resources import block, etcd
 from dozen.node.api import storage
+from dozen.node.ending import Ending
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.machine import FakeMachine
 
@@ -117,9 +118,8 @@ def test_reset(ask: Ask, machine: FakeMachine) -> None:
     machine.store.put(block.VOLUME_STATUS, "STATE", state, owner=OWNER)
     fields = {"reboot": True, "system_partitions_to_wipe": [{"label": "STATE", "wipe": True}]}
     (answer,) = ask("machine.MachineService/Reset", **fields)[0].messages
-    assert machine.endings == [("reset", answer.actor_id, True)]
-    assert machine.wipes == [(WipeDevice("/dev/vdb1", 3, exclusive=False),)]
-    assert machine.restarts == [True]
+    wipes = (WipeDevice("/dev/vdb1", 3, exclusive=False),)
+    assert machine.endings == [Ending("reset", answer.actor_id, force=True, wipes=wipes, restart=True)]
     with pytest.raises(RpcError, match="going down already") as caught:
         ask("machine.MachineService/Reset", **fields)
     assert caught.value.code is Code.FAILED_PRECONDITION
@@ -142,4 +142,4 @@ def test_a_cluster_s_last_member_does_not_leave_gracefully(ask: Ask, machine: Fa
         ask("machine.MachineService/Reset", graceful=True, **fields)
     assert caught.value.code is Code.FAILED_PRECONDITION
     ask("machine.MachineService/Reset", **fields)
-    assert machine.wipes == [(WipeDevice("/dev/vdb", 3, exclusive=False),)]
+    assert machine.endings[0].wipes == (WipeDevice("/dev/vdb", 3, exclusive=False),)

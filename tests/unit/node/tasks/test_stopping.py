@@ -16,8 +16,8 @@ from dozen.linux import sys as linux
 from dozen.machinery.effects.wipe import WipeDevice
 from dozen.machinery.plan import Temporary
 from dozen.machinery.resources import etcd
+from dozen.node.ending import Ending
 from dozen.node.events import Event, Events
-from dozen.node.machine import Ending
 from dozen.node.tasks import stopping
 
 MOUNTS = """\
@@ -158,16 +158,3 @@ def test_one_disk_that_cannot_be_wiped_keeps_no_other() -> None:
     asyncio.run(stopping.wipe_disks(machine))
     assert machine.wiped == ["/dev/vdb2", "/dev/vdb3"]
     assert machine.problems == [("reset", "cannot wipe /dev/broken: Input/output error")]
-
-
-@pytest.mark.parametrize(
-    ("restart", "mode", "again"), [(True, "metal", True), (False, "metal", False), (True, "container", False)]
-)
-def test_a_machine_that_was_reset_boots_again_if_asked(
-    monkeypatch: pytest.MonkeyPatch, restart: bool, mode: str, again: bool
-) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(linux, "reboot", asked.append)
-    machine: Any = Resetting(Ending("reset", restart=restart), mode)
-    asyncio.run(stopping.restart_after_reset(machine))
-    assert asked == ([linux.RB_AUTOBOOT] if again else [])
