@@ -68,10 +68,11 @@ PROGRAMS = (
         )
     ),
 )
-# Not part of any image: what tests run in a cluster.
+# Not part of any image: what tests run in a cluster, and what the benchmark makes the other cluster with.
 TEST_PROGRAMS = (
     Program("agnhost", "kube", "k8s.io/kubernetes/test/images/agnhost", KUBERNETES_VARIABLES),
     Program("e2e.test", "kube", "k8s.io/kubernetes/test/e2e", KUBERNETES_VARIABLES, test=True),
+    Program("kubeadm", "kube", "k8s.io/kubernetes/cmd/kubeadm", KUBERNETES_VARIABLES),
 )
 
 

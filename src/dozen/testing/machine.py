@@ -13,7 +13,6 @@ from dozen.node.logs import Logs
 from dozen.node.services.supervisor import ServiceError
 
 if TYPE_CHECKING:
-
     from dozen.machinery.plan import Effect
     from dozen.node.api.ports import Etcd
     from dozen.node.ending import Ending
