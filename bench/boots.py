@@ -66,7 +66,9 @@ class PanickedError(Exception):
     """The emulator made the guest's kernel panic; the boot says nothing."""
 
 
-async def watch_console(machine: Machine, clock: Clock, marks: Marks, until: str | None) -> None:
+async def watch_console(
+    machine: Machine, clock: Clock, marks: Marks, until: str | None, every: float = LOOK_EVERY
+) -> None:
     """Notes each mark as it appears on the console; returns once ``until`` did (never when None)."""
     while until is None or until not in clock.boot.seconds:
         text = await asyncio.to_thread(read_console, machine.console)
@@ -75,22 +77,24 @@ async def watch_console(machine: Machine, clock: Clock, marks: Marks, until: str
                 clock.mark(name)
         if (panic := find_panic(text)) and panic.emulator:
             raise PanickedError(str(panic))
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(every)
 
 
-async def boot_once(provider: Qemu, spec: MachineSpec, folder: Path, measure: Measure) -> Boot:
+async def boot_once(
+    provider: Qemu, spec: MachineSpec, folder: Path, measure: Measure, seconds: float = BOOT_SECONDS
+) -> Boot:
     """Starts a machine, lets ``measure`` look at it, ends it."""
     for _ in range(3):
         clock = Clock()
         machine = await provider.create(spec, folder, report_nothing)
         try:
-            async with asyncio.timeout(BOOT_SECONDS):
+            async with asyncio.timeout(seconds):
                 await measure(machine, clock)
             return clock.boot
         except PanickedError:
             continue
         except TimeoutError as error:
-            raise ProviderError(f"{spec.name} gave no answer in {BOOT_SECONDS} s; see {machine.console}") from error
+            raise ProviderError(f"{spec.name} gave no answer in {seconds:.0f} s; see {machine.console}") from error
         finally:
             await provider.stop(folder)
     raise ProviderError(f"{spec.name}: the emulator made the guest panic three times in a row")
@@ -102,9 +106,9 @@ async def shut_down(provider: Qemu, folder: Path) -> None:
     await until_ended(provider, folder)
 
 
-async def until_ended(provider: Qemu, folder: Path) -> None:
+async def until_ended(provider: Qemu, folder: Path, seconds: float = SHUTDOWN_SECONDS) -> None:
     """Waits until the guest has switched its machine off."""
-    async with asyncio.timeout(SHUTDOWN_SECONDS):
+    async with asyncio.timeout(seconds):
         # Nothing announces the end of a process that is not our child.
         while (machine := provider.show(folder)) and machine.pid:  # noqa: ASYNC110
             await asyncio.sleep(0.2)

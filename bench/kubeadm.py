@@ -112,7 +112,9 @@ SCRIPT = f"""
     say ready
     while sleep {MEMORY_EVERY}; do
         while read -r name value unit; do
-            case $name in MemTotal:|MemFree:|MemAvailable:|Buffers:|Cached:|SReclaimable:) say memory $name $value ;; esac
+            case $name in
+            MemTotal:|MemFree:|MemAvailable:|Buffers:|Cached:|SReclaimable:) say memory $name $value ;;
+            esac
         done </proc/meminfo
     done
 """
@@ -207,8 +209,8 @@ def configure(root: Path, secrets: Secrets) -> None:
         (root / path).chmod(0o755)
     write(root / "etc/kubernetes/flannel.yaml", yaml.dump_documents(onenode.pod_network(secrets)))
     for name, text in onenode.authority_files(secrets).items():
-        path = root / "etc/kubernetes/pki" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(path, text.encode())
+        file = root / "etc/kubernetes/pki" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_private(file, text.encode())
     run("chroot", str(root), "systemctl", "enable", "kubelet", INIT_UNIT)
     run("chroot", str(root), "systemctl", "mask", *MASKED)
