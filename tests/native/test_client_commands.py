@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import pyrage
 import pytest
 
 from dozen.machinery import talosconfig
@@ -66,6 +68,18 @@ def test_a_support_bundle_has_everything_but_secrets(dozenctl: Run, native: Live
     # What this node has not got is said, and kept nothing else from being there.
     assert "containers.json: UNAVAILABLE: containerd does not answer" in files["errors.txt"]
     assert "exists already" in dozenctl("support", "-O", str(bundle), code=1).stderr
+
+
+def test_a_support_bundle_for_one_reader(dozenctl: Run, tmp_path: Path) -> None:
+    reader = pyrage.x25519.Identity.generate()
+    bundle = tmp_path / "support.zip.age"
+    dozenctl("support", "-O", str(bundle), "--encrypt", str(reader.to_public()))
+    assert bundle.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(io.BytesIO(pyrage.decrypt(bundle.read_bytes(), [reader]))) as archive:
+        assert "errors.txt" in archive.namelist()
+    refused = dozenctl("support", "-O", str(tmp_path / "other"), "--encrypt", "age1mistyped", code=2)
+    assert "'age1mistyped' is no public key" in refused.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_graph_of_controllers_as_a_picture(dozenctl: Run) -> None:
