@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from dozen.compose import toolroot
-from dozen.compose.components import obtain
 from dozen.provider.machines import BootImage
 from dozen.testing.booter import Booter
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
-from dozen.testing.toolbox import Toolbox, make_agnhost, make_archive
+from dozen.testing.toolbox import Toolbox, make_archive
 
 # What udev rules given in configuration have to bring about; test_twelve looks for it.
 UDEV_RULE = 'SUBSYSTEM=="block", KERNEL=="vdb", SYMLINK+="dozen-test-disk"'
@@ -44,12 +43,6 @@ def node(boot_for_session: Booter, tmp_path_factory: pytest.TempPathFactory) -> 
 def archive() -> bytes:
     """The toolbox's image."""
     return make_archive(toolroot.ensure().path / "usr/bin/busybox")
-
-
-@pytest.fixture(scope="session")
-def agnhost() -> bytes:
-    """What tests run in pods."""
-    return make_agnhost(obtain("agnhost"), toolroot.ensure().path / "usr/bin/busybox")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,8 @@ class Layer(NamedTuple):
 
 
 class ContainerImage(NamedTuple):
-    """``layers`` from the lowest up; ``links``: path → target, in a layer of the image's own."""
+    """``layers`` from the lowest up; ``links``: path → target, in a layer of the image's own; ``command``: arguments
+    of the entrypoint where a container says none."""
 
     name: str
     layers: tuple[str, ...]
@@ -34,6 +35,7 @@ class ContainerImage(NamedTuple):
     links: Mapping[str, str] = {}
     user: str = ""
     pinned: bool = False
+    command: tuple[str, ...] = ()
 
 
 KUBE, ETCD, COREDNS, FLANNEL, CNI, PAUSE = "kube", "etcd", "coredns", "flannel", "cni", "pause"

@@ -135,6 +135,8 @@ def _config(image: ContainerImage, stack: Sequence[BuiltLayer]) -> dict[str, Any
         "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
         "WorkingDir": "/",
     }
+    if image.command:
+        settings["Cmd"] = list(image.command)
     if image.user:
         settings["User"] = image.user
     return {

@@ -1,8 +1,8 @@
 """Upstream's conformance tests against a cluster of ours: ``python -m dozen.testing.conformance [--some] [--keep]``.
 
 The test program is built like the components, from the same module. Its workloads come from images that a registry
-would give; the three that most tests use are made here under upstream's names and handed to the nodes over the API, so
-that the bulk of the set runs with no registry in reach. `SOME` are the tests that decide whether a change lands: one of
+would give; the three that most tests use come with the nodes (`dozen.testing.preloaded`), so that the bulk of the set
+runs with no registry in reach. `SOME` are the tests that decide whether a change lands: one of
 each thing that a node does for its pods, a dozen minutes under emulation instead of many hours.
 """
 
@@ -14,16 +14,12 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dozen.compose import toolroot
 from dozen.compose.components import obtain
-from dozen.testing import archives
-from dozen.testing.live import LiveNode
-from dozen.testing.toolbox import applets, import_archive, make_agnhost
 
 SOME = (
     "[sig-api-machinery] Servers with support for Table transformation should return a 406",
@@ -39,9 +35,6 @@ SOME = (
     "[sig-auth] ServiceAccounts should mount projected service account token",
     "[sig-apps] Deployment RecreateDeployment should delete old pods and create new ones",
 )
-# Names of upstream's images at the version of Kubernetes that the components have (test/utils/image/manifest.go).
-E2E_PAUSE = "registry.k8s.io/pause:3.10.2"
-E2E_BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"
 ALL = r"\[Conformance\]"
 
 
@@ -51,29 +44,6 @@ class Result:
 
     name: str
     failure: str = ""
-
-
-def images(pause: Path) -> Iterator[bytes]:
-    """Archives of what most tests run."""
-    busybox = toolroot.ensure().path / "usr/bin/busybox"
-    yield make_agnhost(obtain("agnhost"), busybox)
-    yield archives.make_archive(
-        E2E_BUSYBOX,
-        {"bin/busybox": busybox.read_bytes()},
-        links=applets(busybox),
-        folders=("tmp", "etc"),
-        config={"Cmd": ["sh"], "Env": ["PATH=/bin"]},
-    )
-    yield archives.make_archive(
-        E2E_PAUSE, {"pause": pause.read_bytes()}, links={}, folders=(), config={"Entrypoint": ["/pause"]}
-    )
-
-
-def bring_images(nodes: Iterable[LiveNode], pause: Path) -> None:
-    made = list(images(pause))
-    for node in nodes:
-        for archive in made:
-            import_archive(node, archive, "NS_CRI")
 
 
 def focus(names: Sequence[str]) -> str:
@@ -145,26 +115,21 @@ def in_a_cluster_of_its_own(names: Sequence[str], keep: bool) -> list[Result]:
     from dozen.provider.cluster import Clusters
     from dozen.testing.kubecluster import KubeCluster
     from dozen.testing.portal import Portal
+    from dozen.testing.preloaded import with_test_images
 
-    image = Path(build_image("dev").directory)
     folder = Path(tempfile.mkdtemp(prefix="dozen-conformance-"))
+    (folder / "image").mkdir()
+    image = with_test_images(Path(build_image("dev").directory), folder / "image")
     portal = Portal()
     cluster = KubeCluster(Clusters(), "conformance", image, portal)
     try:
         made = cluster.create(workers=1)
-        bring_images(cluster.nodes.values(), pause_program())
         return run(made.kubeconfig, names, folder, 86400)
     finally:
         sys.stderr.write(f"what the tests said is in {folder}\n")
         if not keep:
             cluster.destroy()
         portal.close()
-
-
-def pause_program() -> Path:
-    from dozen.compose.components import build_pause
-
-    return build_pause(toolroot.ensure())
 
 
 if __name__ == "__main__":

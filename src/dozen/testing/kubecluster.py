@@ -52,6 +52,7 @@ class KubeCluster:
                 live = LiveNode(self.clusters.provider, node.machine, context, self.portal)
                 self.nodes[node.member.name] = live
         if made.kubernetes:
+            self.kubeconfig = made.kubeconfig
             self.api = Kubernetes(kubeconfig.selected(kubeconfig.parse(made.kubeconfig.read_text())))
         return made
 

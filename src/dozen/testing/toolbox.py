@@ -7,14 +7,12 @@ chroot. The image is an OCI archive of one file, made here; it goes in and is ru
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dozen.machinery.kubernetes.versions import AGNHOST_IMAGE
 from dozen.machinery.messages import enum, message
 from dozen.testing import archives
 from dozen.testing.live import LiveNode
@@ -33,23 +31,6 @@ def make_archive(busybox: Path) -> bytes:
         links={"bin/sh": "busybox"},
         folders=("host", "tmp"),
         config={"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
-    )
-
-
-def applets(busybox: Path) -> dict[str, str]:
-    """Links in /bin for all commands of busybox: upstream's tests start many of them by name."""
-    listed = subprocess.run((busybox, "--list"), stdout=subprocess.PIPE, check=True, text=True).stdout
-    return {f"bin/{name}": "busybox" for name in listed.split() if name != "busybox"}
-
-
-def make_agnhost(program: Path, busybox: Path) -> bytes:
-    """Upstream's main test image under its own name, as far as tests need it: its program, and busybox's commands."""
-    return archives.make_archive(
-        AGNHOST_IMAGE,
-        {"agnhost": program.read_bytes(), "bin/busybox": busybox.read_bytes()},
-        links=applets(busybox),
-        folders=("host", "tmp", "etc", "proc", "sys", "dev"),
-        config={"Entrypoint": ["/agnhost"], "Cmd": ["pause"], "Env": ["PATH=/bin"]},
     )
 
 
