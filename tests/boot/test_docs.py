@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from dozen.machinery import talosconfig
+from dozen.testing.commands import run_dozenctl
 from dozen.testing.live import LiveNode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +28,6 @@ def test_the_guide_s_commands_work(command: list[str], node: LiveNode, tmp_path:
     config = tmp_path / "config"
     context = msgspec.structs.replace(node.context, endpoints=(node.machine.address,))
     config.write_text(talosconfig.render(talosconfig.Talosconfig(context="shared", contexts={"shared": context})))
-    done = subprocess.run(
-        [sys.executable, "-c", "from dozen.cli.main import main; main()", "--talosconfig", str(config), *command[1:]],
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_dozenctl(config, command[1:], tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

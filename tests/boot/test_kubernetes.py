@@ -6,16 +6,20 @@ All tests share one cluster and come in the order in which they are written: eac
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dozen.machinery import yaml
 from dozen.machinery.kubernetes.objects import is_true
 from dozen.provider.cluster import Clusters
 from dozen.provider.machines import BootImage
 from dozen.testing import conformance, workloads
+from dozen.testing.commands import run_dozenctl
 from dozen.testing.kubecluster import KubeCluster
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
@@ -26,6 +30,7 @@ pytestmark = pytest.mark.timeout(2400)
 
 WORDS = "kept through everything"
 VOLUME = "/var/mnt/dozen-test"
+COMMANDS = yaml.load((Path(__file__).parents[1] / "cases" / "cli" / "cluster.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +210,32 @@ def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node:
     cluster.delete("Namespace", "storage")
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the person lives who types commands."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.parametrize("case", COMMANDS, ids=lambda case: case["command"])
+def test_a_command_at_a_working_control_plane(
+    case: dict[str, str], cluster: KubeCluster, node: LiveNode, home: Path
+) -> None:
+    known = {
+        "FOLDER": str(home),
+        "NODE": "kube-controlplane-1",
+        "ENDPOINT": node.machine.address,
+        "KUBECONFIG": str(cluster.kubeconfig),
+    }
+
+    def fill(text: str) -> str:
+        return re.sub("|".join(known), lambda word: known[word[0]], text)
+
+    done = run_dozenctl(cluster.talosconfig, shlex.split(fill(case["command"])), home, 240)
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == ("fails" in case), output
+    assert re.search(fill(case.get("says") or case.get("fails") or ""), output), output
+
+
 def test_upstream_s_conformance_tests_pass(cluster: KubeCluster, tmp_path: Path) -> None:
     """A dozen of them; `make conformance` runs all."""
     results = conformance.run(cluster.kubeconfig, conformance.SOME, tmp_path, 1800)
@@ -234,9 +265,13 @@ def count_restarts(pod: dict) -> int:
 
 
 @pytest.mark.cluster
-def test_everything_is_back_after_a_reboot(cluster: KubeCluster, node: LiveNode, web: str) -> None:
+def test_everything_is_back_after_a_reboot(cluster: KubeCluster, node: LiveNode, web: str, home: Path) -> None:
     cluster.apply(workloads.config_map("before-reboot", words=WORDS))
-    node.reboot(seconds=300)
+    before = node.boot_id()
+    # The command waits for the machine to come back.
+    done = run_dozenctl(cluster.talosconfig, ("reboot",), home, 400)
+    assert done.returncode == 0, done.stderr
+    node.until(lambda: node.boot_id() != before, "another boot")
     node.until_healthy("containerd", "etcd", "kubelet", seconds=400)
     cluster.until(lambda: cluster.api.is_ready(), "the API", 400)
     assert cluster.get("ConfigMap", "before-reboot")["data"]["words"] == WORDS

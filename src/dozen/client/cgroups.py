@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dozen.client.machine import Node
+from dozen.rpc.status import Code, RpcError
 
 ROOT = "/sys/fs/cgroup"
 Files = Mapping[str, str]
@@ -38,8 +39,15 @@ Show = Callable[[Files], str]
 
 
 async def read_groups(node: Node) -> list[Group]:
-    """All groups, each before those in it."""
-    return unpack(b"".join([chunk async for chunk in node.copy(ROOT)]))
+    """All groups, each before those in it. A file that could not be read counts as one that is not there."""
+    chunks: list[bytes] = []
+    try:
+        async for chunk in node.copy(ROOT):
+            chunks.append(chunk)
+    except RpcError as error:
+        if error.code is not Code.DATA_LOSS:
+            raise
+    return unpack(b"".join(chunks))
 
 
 def unpack(archive: bytes) -> list[Group]:

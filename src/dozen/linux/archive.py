@@ -23,6 +23,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 _LEVEL = 3
 # What a file that claims to be empty may hold; the largest useful ones, such as /proc/kallsyms, are about as long.
 _UNSIZED_BYTES = 16 * 1024 * 1024
+# What went away since it was seen; a control group's file says ENODEV then.
+_GONE = (errno.ENOENT, errno.ENODEV)
 
 
 class Archiver:
@@ -56,13 +58,16 @@ class Archiver:
         if not stat.S_ISREG(info.st_mode):
             yield from self._header(entry, info, 0)
             return
+        if not info.st_size and not info.st_mode & 0o444:
+            # The kernel's files that only take commands (cgroup.kill): root may open them, and nothing is in them.
+            yield from self._header(entry, info, 0)
+            return
         try:
             content = read_file(entry.path)
             first = next(content, b"")
         except OSError as error:
-            # What went away since it was seen is no error: there is nothing to pack.
-            if error.errno != errno.ENOENT:
-                self.errors.append(describe(error))
+            if error.errno not in _GONE:
+                self._complain(entry, error)
             return
         size = info.st_size
         if not size and first:
@@ -106,12 +111,15 @@ class Archiver:
                 written += len(chunk)
                 yield chunk
         except OSError as error:
-            self.errors.append(describe(error) if error.filename else f"{entry.path}: {describe(error)}")
+            self._complain(entry, error)
         missing = size - written + -size % _RECORD
         while missing > 0:
             zeros = min(missing, READ_BYTES)
             yield bytes(zeros)
             missing -= zeros
+
+    def _complain(self, entry: Entry, error: OSError) -> None:
+        self.errors.append(describe(error) if error.filename else f"{entry.path}: {describe(error)}")
 
 
 def _take(content: Iterator[bytes], size: int) -> Iterator[bytes]:

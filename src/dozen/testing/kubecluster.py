@@ -46,6 +46,7 @@ class KubeCluster:
         made = self.portal.run(
             self.clusters.create(self.name, self.image, self._note, Options(**options)), CREATE_SECONDS
         )
+        self.talosconfig = made.talosconfig
         context = talosconfig.parse(made.talosconfig.read_text()).select()
         for node in made.nodes:
             if node.machine and node.member.name not in self.nodes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import tarfile
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 
-from dozen.client.cgroups import PRESETS, bytes_text, unpack
+from dozen.client.cgroups import PRESETS, bytes_text, read_groups, unpack
+from dozen.rpc.status import Code, RpcError
 
 FILES = {
     "cpu.stat": "usage_usec 3000000\nuser_usec 2000000\nsystem_usec 1000000\n",
@@ -43,6 +47,25 @@ def test_groups_come_before_what_is_in_them(archive: bytes) -> None:
         ("podruntime", "podruntime", 1),
         ("podruntime/etcd", "etcd", 2),
     ]
+
+
+class Incomplete:
+    """A node whose archive comes with an error behind it."""
+
+    def __init__(self, archive: bytes, code: Code) -> None:
+        self.archive, self.code = archive, code
+
+    async def copy(self, path: str) -> AsyncIterator[bytes]:
+        assert path == "/sys/fs/cgroup"
+        yield self.archive
+        raise RpcError(self.code, "the archive is complete but for /sys/fs/cgroup/x: not supported")
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_away(archive: bytes) -> None:
+    groups = asyncio.run(read_groups(cast("Any", Incomplete(archive, Code.DATA_LOSS))))
+    assert groups == unpack(archive)
+    with pytest.raises(RpcError, match="complete but"):
+        asyncio.run(read_groups(cast("Any", Incomplete(archive, Code.UNAVAILABLE))))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Archives, read back with the standard library's own reader."""
 
+import errno
 import io
 import os
 import tarfile
@@ -113,3 +114,23 @@ def test_large_files_come_in_pieces(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(os.urandom(3_000_000))
     chunks = list(Archiver(str(tmp_path / "big")).chunks())
     assert max(map(len, chunks)) < 300_000
+
+
+def test_files_that_only_take_commands_are_empty(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.kill").touch(0o200)
+    assert pack(tmp_path) == ({".": (tarfile.DIRTYPE, b""), "cgroup.kill": (tarfile.REGTYPE, b"")}, [])
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.ENODEV, []), (errno.EINVAL, ["{}: invalid argument"])])
+def test_a_file_that_cannot_be_read_is_named_unless_it_went_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: list[str]
+) -> None:
+    def read(path: str) -> Iterator[bytes]:
+        raise OSError(number, os.strerror(number))
+        yield b""
+
+    (tmp_path / "file").write_bytes(b"text")
+    monkeypatch.setattr(archive, "read_file", read)
+    members, errors = pack(tmp_path)
+    assert set(members) == {"."}
+    assert errors == [text.format(tmp_path / "file") for text in told]

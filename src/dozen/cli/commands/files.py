@@ -153,17 +153,27 @@ def copy(session: Session, source: str, destination: str) -> None:
 
 
 async def _unpack(node: Node, source: str, folder: Path) -> None:
-    """Unpack the archive as it arrives; nothing in it may lead out of the folder."""
+    """Unpack the archive, also when files are missing in it; nothing in it may lead out of the folder."""
     import tarfile
     import tempfile
 
+    from dozen.rpc.status import Code, RpcError
+
+    incomplete = None
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as spool:
-        async for chunk in node.copy(source):
-            spool.write(chunk)
+        try:
+            async for chunk in node.copy(source):
+                spool.write(chunk)
+        except RpcError as error:
+            if error.code is not Code.DATA_LOSS:
+                raise
+            incomplete = error
         spool.seek(0)
         with tarfile.open(fileobj=spool, mode="r:gz") as archive:
             archive.extractall(folder, filter=_keep_inside)
+    if incomplete is not None:
+        raise incomplete
 
 
 def _keep_inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
