@@ -18,7 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import boots, debian, page, parts
+from bench import boots, clusters, debian, kubeadm, page, parts
+from bench.debian import DebianSystem
 from dozen.compose.build import build_image
 from dozen.compose.image import Image
 from dozen.provider import accelerator
@@ -27,7 +28,19 @@ from dozen.provider.machines import BootImage
 from dozen.provider.qemu import PROGRAM, Qemu
 
 TOP = parts.TOP
-PARTS = ("client", "configuration", "engine", "rpc", "native", "compose", "dev", "release", "debian")
+PARTS = (
+    "client",
+    "configuration",
+    "engine",
+    "rpc",
+    "native",
+    "compose",
+    "dev",
+    "release",
+    "debian",
+    "cluster",
+    "kubeadm",
+)
 
 
 def say(text: str) -> None:
@@ -80,13 +93,7 @@ class Bench:
 
     def debian(self) -> Any:
         system = debian.build(self.cache, say)
-        # The same kernel for both, in the form that starts fastest, if it is the same version.
-        image = build_image("dev")
-        kernel = Path(system.kernel)
-        if kernel.name.removeprefix("vmlinuz-") == image.kernel_version:
-            kernel = image.path(image.vmlinux)
-        else:
-            say(f"Debian's kernel is {kernel.name}, ours {image.kernel_version}: each boots its own")
+        kernel = self._debian_kernel(system)
         measured = asyncio.run(
             boots.boot_debian(self.provider, kernel, Path(system.initramfs), Path(system.disk), self.work, self.count)
         )
@@ -98,6 +105,30 @@ class Bench:
             "packages": system.packages,
             "release": system.release,
         }
+
+    def cluster(self) -> Any:
+        image = BootImage.load(Path(build_image("dev").directory))
+        measured = asyncio.run(clusters.boot_cluster(self.provider, image, self.work, self.count))
+        return {**asdict(boots.medians(measured)), "boots": self.count}
+
+    def kubeadm(self) -> Any:
+        base = debian.build(self.cache, say)
+        system = kubeadm.build(self.cache, base, say)
+        kernel = self._debian_kernel(base)
+        measured = asyncio.run(
+            clusters.boot_kubeadm(self.provider, kernel, Path(base.initramfs), system, self.work, self.count)
+        )
+        return {**asdict(boots.medians(measured)), "boots": self.count}
+
+    @staticmethod
+    def _debian_kernel(system: DebianSystem) -> Path:
+        """The same kernel for both, in the form that starts fastest, if it is the same version."""
+        image = build_image("dev")
+        kernel = Path(system.kernel)
+        if kernel.name.removeprefix("vmlinuz-") == image.kernel_version:
+            return image.path(image.vmlinux)
+        say(f"Debian's kernel is {kernel.name}, ours {image.kernel_version}: each boots its own")
+        return kernel
 
 
 def guarded(name: str, part: Callable[[], Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,22 @@ ROWS = (
     ("Processes (kernel threads aside)", "figures", "processes"),
 )
 
+CLUSTER_ROWS = (
+    ("First kernel message, s", "seconds", "kernel"),
+    ("Root file system's first program, s", "seconds", "system"),
+    ("containerd ready (systemd was told), s", "seconds", "containerd"),
+    ("The node's own API answers, s", "seconds", "api"),
+    ("etcd told to begin (`bootstrap`; `kubeadm init` started), s", "seconds", "begun"),
+    ("`kubeadm init` done, s", "seconds", "initialized"),
+    ("kubectl has applied the pod network, s", "seconds", "applied"),
+    ("API server ready, s", "seconds", "api server"),
+    ("Node Ready, s", "seconds", "node"),
+    ("CoreDNS available, s", "seconds", "coredns"),
+    ("Memory used when idle (neither free nor cache), MiB", "figures", "memory_mib"),
+    ("Memory not available then (MemTotal − MemAvailable), MiB", "figures", "unavailable_mib"),
+    ("Processors used when idle (the emulator's, on the host)", "figures", "idle_processors"),
+)
+
 
 def render(results: Results) -> str:
     sections = [
@@ -35,6 +52,8 @@ def render(results: Results) -> str:
         f"{results['date']}, {results['machine']}.\n",
         "## Boot, memory and size, side by side\n",
         *side_by_side(results),
+        "\n## A cluster of one node, side by side\n",
+        *clusters(results),
         "\n## Composing an image (development profile, s)\n",
         *pairs(results.get("compose")),
         "\n## The client: `dozenctl --help` (ms)\n",
@@ -53,18 +72,35 @@ def render(results: Results) -> str:
 
 
 def side_by_side(results: Results) -> list[str]:
-    systems = [(name, results[key]) for key, name in SYSTEMS if isinstance(results.get(key), dict)]
-    lines = ["| |" + "".join(f" {name} |" for name, _ in systems), "|---|" + "---:|" * len(systems)]
-    for title, part, key in ROWS:
-        cells = [show(system.get(part, {}).get(key)) for _, system in systems]
-        if any(cells):
-            lines.append(f"| {title} |" + "".join(f" {cell or '–'} |" for cell in cells))
+    systems = measured(results, SYSTEMS)
+    lines = table(systems, ROWS)
     for title in ("root file system, MB", "names in the folders of PATH", "packages"):
         cells = [show(system.get(title)) for _, system in systems]
         lines.append(f"| {title[0].upper()}{title[1:]} |" + "".join(f" {cell or '–'} |" for cell in cells))
     lines.append("\nSeconds are wall time from the emulator's start, medians; all booted once before, to settle.")
-    lines += [f"{name} was not measured: {results[key]}" for key, name in SYSTEMS if isinstance(results.get(key), str)]
-    return [*lines, *notes(results), *goals(results)]
+    return [*lines, *complaints(results, SYSTEMS), *notes(results), *goals(results)]
+
+
+Systems = Sequence[tuple[str, str]]
+"""(key in the results, name on the page)."""
+
+
+def measured(results: Results, systems: Systems) -> list[tuple[str, Results]]:
+    return [(name, results[key]) for key, name in systems if isinstance(results.get(key), dict)]
+
+
+def complaints(results: Results, systems: Systems) -> list[str]:
+    return [f"{name} was not measured: {results[key]}" for key, name in systems if isinstance(results.get(key), str)]
+
+
+def table(systems: Sequence[tuple[str, Results]], rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    """A column for each system; a row that none of them has is left out."""
+    lines = ["| |" + "".join(f" {name} |" for name, _ in systems), "|---|" + "---:|" * len(systems)]
+    for title, part, key in rows:
+        cells = [show(system.get(part, {}).get(key)) for _, system in systems]
+        if any(cells):
+            lines.append(f"| {title} |" + "".join(f" {cell or '–'} |" for cell in cells))
+    return lines
 
 
 SYSTEMS = (("release", "Dozen Linux (release)"), ("dev", "Dozen Linux (dev)"), ("debian", "Debian 13 minimal"))
@@ -98,12 +134,66 @@ def goals(results: Results) -> list[str]:
         ("PID 1, MiB", ours["figures"]["init_mib"], 40),
         ("root file system, MB", ours["root file system, MB"], 50),
     )
+    return judged(rows)
+
+
+def judged(rows: Sequence[tuple[str, float, float]]) -> list[str]:
+    """(name, figure, goal) as a table."""
     lines = ["\n| Goal | Figure | At most | |", "|---|---:|---:|---|"]
     lines += [
         f"| {name} | {show(round(value, 2))} | {limit} | {'met' if value <= limit else 'missed'} |"
         for name, value, limit in rows
     ]
     return lines
+
+
+CLUSTERS = (("cluster", "Dozen Linux (dev)"), ("kubeadm", "kubeadm on Debian 13 minimal"))
+CLUSTER_GOALS = (
+    ("API server ready", "seconds", "api server", 0.6),
+    ("Node Ready", "seconds", "node", 0.6),
+    ("CoreDNS available", "seconds", "coredns", 0.6),
+    ("memory used when idle", "figures", "memory_mib", 0.85),
+    ("processors used when idle", "figures", "idle_processors", 0.7),
+)
+
+
+def clusters(results: Results) -> list[str]:
+    systems = measured(results, CLUSTERS)
+    if not systems:
+        return complaints(results, CLUSTERS) or ["Not measured: left out of this run."]
+    lines = [
+        *table(systems, CLUSTER_ROWS),
+        f"\nSeconds are wall time from the emulator's start, medians of {systems[0][1]['boots']}. Each boot is",
+        "the first of a machine with 2 processors and 3 GiB whose cluster does not exist yet.",
+        *complaints(results, CLUSTERS),
+        *(f"\n{paragraph}" for paragraph in CLUSTER_NOTES),
+    ]
+    if len(systems) < len(CLUSTERS):
+        return lines
+    ours, theirs = (system for _, system in systems)
+    ratios = [
+        (f"{title} ÷ kubeadm's", ours[part][key] / theirs[part][key], limit)
+        for title, part, key, limit in CLUSTER_GOALS
+    ]
+    return [*lines, *judged(ratios)]
+
+
+CLUSTER_NOTES = (
+    """The same for both (`bench/onenode.py`): kernel, emulator and flags; the programs, byte for byte, and the images
+made of them, which lie in containerd's folder as if they had been imported; the authorities (ECDSA P-256) and the key
+of service accounts, made beforehand; address, subnets, flannel's manifest, kube-proxy with nftables, two replicas of
+CoreDNS; the longer limits of the profile `emulated`. The host asks both API servers the same, twice a second, with a
+certificate of the same authority.""",
+    """Different (`bench/kubeadm.py`): Debian was booted once before, without Kubernetes, while our disk is empty and is
+formatted. All else is kubeadm's own way: keys and certificates that it makes when it runs (RSA), its static pods and
+their probes, its checks, the kubelet as a unit of systemd and with systemd's cgroups. It pulls no images, waits longer
+before it gives up, and lets pods have ports below 1024, because our CoreDNS has no file capability. Our node encrypts
+secrets, keeps an audit log, enforces Pod Security and confines system calls; kubeadm's does none of this unless asked.
+Our kubelet runs from the same file as the control plane, kubeadm's from a copy of its own.""",
+    """Idle is what follows when CoreDNS was available for two minutes: processor time of the emulator in the next
+minute, then memory as the guest's kernel counts it. Debian tells it every ten seconds on its console, our node when
+asked.""",
+)
 
 
 def pairs(part: Any) -> list[str]:
