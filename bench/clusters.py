@@ -3,7 +3,7 @@
 From the emulator's start to an API server that says it is ready, to the Node being Ready, to a CoreDNS that is
 available; then, after a while in which nothing was asked, what the node uses: memory as the guest counts it, and
 processor time as the computer that emulates it does. Each boot is a machine's first: our disk is empty, Debian's has
-been booted once without Kubernetes, so that nothing but the cluster is new.
+been booted once without Kubernetes, so that nothing but the cluster is new, and what a boot writes is forgotten.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ def parse_processor_ticks(stat: str) -> int:
 async def boot_kubeadm(
     provider: Qemu, kernel: Path, initramfs: Path, system: KubeadmSystem, work: Path, count: int
 ) -> list[Boot]:
-    """Boots it once without Kubernetes to settle, then ``count`` times from copies of that disk."""
-    settled, disk, folder = work / "kubeadm-settled.raw", work / "kubeadm.raw", work / "kubeadm"
+    """Boots it once without Kubernetes to settle, then ``count`` times from that state."""
+    settled, folder = work / "kubeadm.raw", work / "kubeadm"
     await asyncio.to_thread(copy_sparse, system.disk, settled)
 
     async def settle(machine: Machine, clock: Clock) -> None:
@@ -135,22 +135,18 @@ async def boot_kubeadm(
     async def measure(machine: Machine, clock: Clock) -> None:
         await measure_kubeadm(machine, clock, system)
 
-    await boot_once(
-        provider, kubeadm_spec(kernel, initramfs, settled, f"systemd.mask={INIT_UNIT}"), folder, settle, CLUSTER_SECONDS
-    )
-    boots = []
-    for _ in range(count):
-        await asyncio.to_thread(copy_sparse, settled, disk)
-        boots.append(await boot_once(provider, kubeadm_spec(kernel, initramfs, disk), folder, measure, CLUSTER_SECONDS))
-    for path in (settled, disk):
-        path.unlink()
+    spec = kubeadm_spec(kernel, initramfs, settled)
+    without = replace(spec, arguments=(f"systemd.mask={INIT_UNIT}",), throwaway=False)
+    await boot_once(provider, without, folder, settle, CLUSTER_SECONDS)
+    boots = [await boot_once(provider, spec, folder, measure, CLUSTER_SECONDS) for _ in range(count)]
+    settled.unlink()
     await provider.destroy(folder)
     return boots
 
 
-def kubeadm_spec(kernel: Path, initramfs: Path, disk: Path, *arguments: str) -> MachineSpec:
-    spec = debian_spec(kernel, initramfs, disk, throwaway=False)
-    return replace(spec, name="kubeadm", memory_mib=onenode.MEMORY_MIB, arguments=arguments)
+def kubeadm_spec(kernel: Path, initramfs: Path, disk: Path) -> MachineSpec:
+    spec = debian_spec(kernel, initramfs, disk, throwaway=True)
+    return replace(spec, name="kubeadm", memory_mib=onenode.MEMORY_MIB)
 
 
 async def measure_kubeadm(machine: Machine, clock: Clock, system: KubeadmSystem) -> None:
@@ -185,16 +181,15 @@ async def boot_cluster(provider: Qemu, image: BootImage, work: Path, count: int)
         config=onenode.machine_config(secrets),
         memory_mib=onenode.MEMORY_MIB,
         disk_mib=onenode.DISK_MIB,
+        throwaway=True,
     )
 
     async def measure(machine: Machine, clock: Clock) -> None:
         api = onenode.ask_as_admin(secrets, await asyncio.to_thread(reach_kubernetes, machine))
         await measure_cluster(machine, clock, context, api)
 
-    boots = []
-    for _ in range(count):
-        await provider.destroy(folder)
-        boots.append(await boot_once(provider, spec, folder, measure, CLUSTER_SECONDS))
+    await provider.destroy(folder)
+    boots = [await boot_once(provider, spec, folder, measure, CLUSTER_SECONDS) for _ in range(count)]
     await provider.destroy(folder)
     return boots
 
