@@ -37,7 +37,7 @@ ASK_SECONDS = 5.0
 
 # How long kubeadm waits for what it started, for it would give up sooner than an emulated machine can be done. The API
 # server's start-up probe follows the first of them.
-PATIENCE = {"controlPlaneComponentHealthCheck": "20m", "kubeletHealthCheck": "20m", "kubernetesAPICall": "10m"}
+PATIENCE = {"controlPlaneComponentHealthCheck": "40m", "kubeletHealthCheck": "40m", "kubernetesAPICall": "40m"}
 
 
 def machine_config(secrets: Secrets) -> str:
