@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -24,8 +23,9 @@ from dozen.compose.build import build_image
 from dozen.compose.image import Image
 from dozen.provider import accelerator
 from dozen.provider.cluster import cache_folder
+from dozen.provider.emulator import find_emulator
 from dozen.provider.machines import BootImage
-from dozen.provider.qemu import PROGRAM, Qemu
+from dozen.provider.qemu import Qemu
 
 TOP = parts.TOP
 PARTS = (
@@ -151,9 +151,7 @@ def main() -> None:
     results = json.loads(kept.read_text()) if kept.exists() else {}
     bench = Bench(arguments.count)
     image = BootImage.load(Path(build_image("dev").directory))
-    chosen = accelerator.choose(
-        shutil.which(PROGRAM) or PROGRAM, image.kernel, bench.cache, os.environ.get("DOZEN_ACCELERATOR")
-    )
+    chosen = accelerator.choose(find_emulator(), image.kernel, bench.cache, os.environ.get("DOZEN_ACCELERATOR"))
     results["date"], results["machine"] = page.today(), page.describe_machine(chosen.name)
     for name in arguments.only.split(","):
         results[name] = guarded(name, getattr(bench, name))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from dozen.provider import emulator
 
 Results = dict[str, Any]
 
@@ -224,11 +225,10 @@ def describe_machine(accelerator: str) -> str:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     model = next((line.partition(":")[2].strip() for line in cpuinfo.splitlines() if "model name" in line), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    emulator = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=False).stdout
     load = os.getloadavg()[0]
     return (
         f"{os.cpu_count()} × {model or platform.processor()}, {memory:.0f} GiB, Linux {platform.release()}, "
-        f"{emulator.partition(chr(10))[0]} with {accelerator.upper()}, Python {platform.python_version()}, "
+        f"{emulator.version()} with {accelerator.upper()}, Python {platform.python_version()}, "
         f"load {load:.1f} at the start"
     )
 

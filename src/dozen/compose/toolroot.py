@@ -36,6 +36,7 @@ PACKAGES = (
     "libc6-dev",
     "libpython3.13-dev",
     "python3.13-minimal",
+    "qemu-system-x86",  # not to build with either: every computer is to try images under the same emulator
     "squashfs-tools",
     "zstd",
 )

@@ -13,6 +13,7 @@ import os
 import selectors
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -40,15 +41,16 @@ class Accelerator:
         return ["-accel", "tcg,thread=multi", "-cpu", "max"]
 
 
-def choose(qemu: str, kernel: Path, cache: Path, setting: str | None = None) -> Accelerator:
-    """What to use on this computer. ``setting`` (kvm or tcg) is believed without a probe."""
+def choose(qemu: Sequence[str], kernel: Path, cache: Path, setting: str | None = None) -> Accelerator:
+    """What to use on this computer. ``qemu`` is how its command line begins; ``setting`` (kvm or tcg) is
+    believed without a probe."""
     if setting in ("kvm", "tcg"):
         return Accelerator(setting, f"{SETTING} says so")
     if not DEVICE.exists():
         return Accelerator("tcg", f"there is no {DEVICE}")
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return Accelerator("tcg", f"{DEVICE} may not be opened by this user (the group kvm may)")
-    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {qemu} {os.getuid()}"
+    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {qemu[-1]} {os.getuid()}"
     kept = read_verdict(cache / "kvm.json", key)
     if kept:
         return kept
@@ -73,11 +75,11 @@ def keep_verdict(path: Path, key: str, verdict: Accelerator) -> None:
     part.replace(path)
 
 
-def probe_command(qemu: str, kernel: Path) -> list[str]:
+def probe_command(qemu: Sequence[str], kernel: Path) -> list[str]:
     """A guest with a kernel, a serial port and nothing else."""
     machine = ["-machine", "q35", "-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "256"]
     quiet = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]
-    return [qemu, *machine, *quiet, "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
+    return [*qemu, *machine, *quiet, "-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
 
 
 def probe(command: list[str], seconds: float) -> Accelerator:

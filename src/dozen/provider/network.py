@@ -16,7 +16,6 @@ DNS. From this computer each machine's APIs are reached on loopback ports. In th
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,10 +25,10 @@ import msgspec
 
 from dozen.linux.capture import Instruction, attach_filter
 from dozen.provider import qmp
+from dozen.provider.emulator import find_emulator
 from dozen.provider.machines import Plug, ProviderError
 from dozen.provider.qemu import (
     API_PORT,
-    PROGRAM,
     cable,
     end_process,
     find_port,
@@ -166,15 +165,13 @@ class Router:
         end_process(self.folder)
 
     def _start(self, state: State) -> None:
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise ProviderError(f"{PROGRAM} is not installed", "install it: apt-get install qemu-system-x86")
+        emulator = find_emulator()
         hub, user = make_uplink()
         with hub, user, open_folder(self.folder) as sockets:
             state.sockets = sockets
             self._write(state)
             uplink = (hub.fileno(), user.fileno())
-            command = [program, *router_arguments(self.folder, state.places, sockets, uplink)]
+            command = [*emulator, *router_arguments(self.folder, state.places, sockets, uplink)]
             done = run_qemu(command, self.folder, sockets, *uplink)
         if done.returncode:
             hint = "another program may have taken a port meanwhile: try again"

@@ -26,16 +26,16 @@ import socket
 import subprocess
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from dozen.provider import accelerator, qmp
+from dozen.provider.emulator import find_emulator
 from dozen.provider.machines import BootImage, Machine, MachineSpec, Network, ProviderError, Report, reported
 
-PROGRAM = "qemu-system-x86_64"
 API_PORT = 50000
 CONFIG_KEY = "dozen.config="
 SMBIOS_LIMIT = 60_000
@@ -63,9 +63,7 @@ class Qemu:
 
     async def create(self, spec: MachineSpec, folder: Path, report: Report) -> Machine:
         """Makes the machine, or starts again the one that the folder holds. Raises ProviderError."""
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise ProviderError(f"{PROGRAM} is not installed", "install it: apt-get install qemu-system-x86")
+        emulator = await asyncio.to_thread(find_emulator)
         if (present := self.show(folder)) and present.pid:
             raise ProviderError(f"machine {spec.name} runs already (process {present.pid})", "destroy or stop it first")
         with reported("accelerator", report) as step:
@@ -73,13 +71,13 @@ class Qemu:
             step.result(f"{chosen.name}: {chosen.reason}")
         with reported("machine", report) as step:
             record = await asyncio.to_thread(prepare, spec, folder)
-            pid = await asyncio.to_thread(launch, program, spec, record, folder, chosen)
+            pid = await asyncio.to_thread(launch, emulator, spec, record, folder, chosen)
             step.result(f"process {pid}, {spec.cpus} CPUs, {spec.memory_mib} MiB, API on 127.0.0.1:{record.port}")
         return self._machine(record, folder, pid)
 
     def accelerator(self, kernel: Path) -> accelerator.Accelerator:
         """What runs a machine's instructions here; found out once, with the kernel given."""
-        return accelerator.choose(shutil.which(PROGRAM) or PROGRAM, kernel, self.cache, self.setting or None)
+        return accelerator.choose(find_emulator(), kernel, self.cache, self.setting or None)
 
     def show(self, folder: Path) -> Machine | None:
         """The machine in ``folder``, running or not; None when there is none."""
@@ -176,14 +174,16 @@ def find_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(program: str, spec: MachineSpec, record: Record, folder: Path, chosen: accelerator.Accelerator) -> int:
+def launch(
+    emulator: Sequence[str], spec: MachineSpec, record: Record, folder: Path, chosen: accelerator.Accelerator
+) -> int:
     """Starts QEMU, which detaches itself once the machine exists; gives its process id.
 
     Another program can take the port between its choice and QEMU's use of it; then another port is tried.
     """
     with open_folder(spec.plug.folder if spec.plug else folder) as sockets:
         for _ in range(3):
-            command = [program, *chosen.arguments, *machine_arguments(spec, record, folder, sockets)]
+            command = [*emulator, *chosen.arguments, *machine_arguments(spec, record, folder, sockets)]
             done = run_qemu(command, folder, sockets)
             if done.returncode == 0:
                 return int((folder / "qemu.pid").read_text())

@@ -45,7 +45,7 @@ def test_an_emulator_that_cannot_be_started_means_tcg(tmp_path: Path) -> None:
 
 
 def test_the_probe_boots_the_kernel_that_the_machine_will_boot() -> None:
-    command = probe_command("qemu", Path("/image/vmlinux"))
+    command = probe_command(("qemu",), Path("/image/vmlinux"))
     assert command[command.index("-kernel") + 1] == "/image/vmlinux"
     assert command[command.index("-accel") + 1] == "kvm"
 
@@ -64,13 +64,13 @@ def test_a_damaged_verdict_is_none(tmp_path: Path, content: str) -> None:
 
 
 def test_a_setting_is_believed(tmp_path: Path) -> None:
-    assert choose("qemu", tmp_path, tmp_path, "tcg").name == "tcg"
-    assert choose("qemu", tmp_path, tmp_path, "kvm").name == "kvm"
+    assert choose(("qemu",), tmp_path, tmp_path, "tcg").name == "tcg"
+    assert choose(("qemu",), tmp_path, tmp_path, "kvm").name == "kvm"
 
 
 def test_no_device_means_tcg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerator, "DEVICE", tmp_path / "kvm")
-    assert choose("qemu", tmp_path, tmp_path).name == "tcg"
+    assert choose(("qemu",), tmp_path, tmp_path).name == "tcg"
 
 
 def test_tcg_offers_the_guest_random_numbers() -> None:
