@@ -88,14 +88,22 @@ def host_name(name: str) -> str:
 EMULATED = """
 cluster:
   controllerManager:
-    extraArgs: {leader-elect-lease-duration: 120s, leader-elect-renew-deadline: 100s, node-monitor-grace-period: 180s}
+    extraArgs:
+      leader-elect-lease-duration: 120s
+      leader-elect-renew-deadline: 100s
+      leader-elect-retry-period: 10s
+      node-monitor-grace-period: 180s
   scheduler:
-    extraArgs: {leader-elect-lease-duration: 120s, leader-elect-renew-deadline: 100s}
+    extraArgs:
+      leader-elect-lease-duration: 120s
+      leader-elect-renew-deadline: 100s
+      leader-elect-retry-period: 10s
   etcd:
     extraArgs: {heartbeat-interval: "1000", election-timeout: "10000"}
 """
 """The profile ``emulated``: patience for machines without hardware virtualization, which are some thirty times slower.
-At the usual limits a busy one loses elections that nobody else stands in, and Kubernetes takes its node for dead."""
+At the usual limits a busy one loses elections that nobody else stands in, and Kubernetes takes its node for dead. Renewing
+these leases every two seconds, as is usual, was three quarters of what an idle API server wrote."""
 
 
 def configure(
