@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fuzz import documents, kernel, wire
+from fuzz import documents, kernel, links, servers, wire
 
-TARGETS = {target.name: target for module in (wire, kernel, documents) for target in module.TARGETS}
-MODULES = {target.name: module.__name__ for module in (wire, kernel, documents) for target in module.TARGETS}
+THEMES = (wire, kernel, links, servers, documents)
+TARGETS = {target.name: target for module in THEMES for target in module.TARGETS}
+MODULES = {target.name: module.__name__ for module in THEMES for target in module.TARGETS}

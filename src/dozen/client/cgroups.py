@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from dozen.client.errors import ClientError
 from dozen.client.machine import Node
 from dozen.rpc.status import Code, RpcError
 
@@ -51,7 +53,14 @@ async def read_groups(node: Node) -> list[Group]:
 
 
 def unpack(archive: bytes) -> list[Group]:
-    """The groups of an archive of the root folder."""
+    """The groups of an archive of the root folder. Raises ClientError."""
+    try:
+        return _unpack(archive)
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise ClientError(f"the node gave no archive of its control groups: {error}") from None
+
+
+def _unpack(archive: bytes) -> list[Group]:
     groups: dict[str, dict[str, str]] = {}
     with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as packed:
         for member in packed:

@@ -26,6 +26,7 @@ from typing import NamedTuple
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
 
+MAX_ERRNO = 4095  # include/linux/err.h
 NLMSG_NOOP = 1
 NLMSG_ERROR = 2
 NLMSG_DONE = 3
@@ -189,7 +190,7 @@ class Netlink:
                     continue  # the rest of an earlier dump that was given up
                 interrupted = interrupted or bool(message.flags & NLM_F_DUMP_INTR)
                 if message.type in (NLMSG_DONE, NLMSG_ERROR):
-                    _raise_error(message)
+                    raise_error(message)
                     return answers, interrupted
                 if message.type != NLMSG_NOOP:
                     answers.append(message)
@@ -210,7 +211,7 @@ class Netlink:
         while True:
             for message in unpack_messages(self._socket.recv(RECEIVE_SIZE)):
                 try:
-                    _raise_error(message)
+                    raise_error(message)
                 except NetlinkError as error:
                     failure = failure or error
                 if message.sequence in (first, last):  # only a refusal is answered at the beginning
@@ -245,13 +246,15 @@ def _grow_buffer(sock: socket.socket, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
-def _raise_error(message: Message) -> None:
+def raise_error(message: Message) -> None:
     """Raise what an ERROR or DONE message carries; zero is success."""
     if len(message.payload) < 4:
         return
     number = int.from_bytes(message.payload[:4], sys.byteorder, signed=True)
     if number >= 0:
         return
+    if number < -MAX_ERRNO:
+        raise MalformedMessage(f"an error of number {-number}")
     raise NetlinkError(-number, _error_text(message) or os.strerror(-number))
 
 

@@ -117,13 +117,14 @@ def unpack_kubeconfig(archive: bytes) -> str:
     """The one file of the archive that the machine API gives. Raises KubeconfigError."""
     import io
     import tarfile
+    import zlib
 
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:*") as tar:
             for entry in tar:
                 if (content := tar.extractfile(entry)) is not None:
                     return content.read().decode()
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
         raise KubeconfigError(f"the node gave no archive: {error}") from None
     raise KubeconfigError("the node gave an archive without a kubeconfig")
 

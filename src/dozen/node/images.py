@@ -19,7 +19,7 @@ import msgspec
 from dozen.machinery.imagecache import MANAGED, chain_ids
 from dozen.machinery.messages import message
 from dozen.node.containers import CRI_NAMESPACE, Containerd, explain, method_path
-from dozen.node.ocispec import ImageConfig, parse_image_config
+from dozen.node.ocispec import BadImage, ImageConfig, parse_image_config
 from dozen.rpc.status import Code, RpcError
 
 if TYPE_CHECKING:
@@ -189,7 +189,14 @@ async def find_image(node: Containerd, name: str) -> Image:
 
 
 async def read_image(node: Containerd, name: str, target: Any) -> Image:
-    """What a name's target leads to, for this machine's architecture."""
+    """What a name's target leads to, for this machine's architecture; whoever made the image wrote what is read."""
+    try:
+        return await _read_image(node, name, target)
+    except (BadImage, AttributeError, KeyError, TypeError) as error:
+        raise RpcError(Code.DATA_LOSS, f"the image {name} is not of the form of one: {error}") from None
+
+
+async def _read_image(node: Containerd, name: str, target: Any) -> Image:
     digest, kind = target.digest, target.media_type
     document = await read_json(node, digest)
     if kind in _INDEX_TYPES or "manifests" in document:

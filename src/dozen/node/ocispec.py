@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from dozen.node.services.definition import ContainerProgram
 
@@ -75,17 +77,42 @@ class BadImage(ValueError):
     """The image cannot be run as it is; the text is for people."""
 
 
+class _Settings(
+    msgspec.Struct,
+    rename={"entrypoint": "Entrypoint", "command": "Cmd", "env": "Env", "directory": "WorkingDir", "user": "User"},
+):
+    """What is said about the process, as it is written. Whoever made the image may have written ``null`` anywhere."""
+
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    env: tuple[str, ...] | None = None
+    directory: str | None = None
+    user: str | None = None
+
+
+class _Layers(msgspec.Struct):
+    diff_ids: tuple[str, ...] | None = None
+
+
+class _Document(msgspec.Struct):
+    config: _Settings | None = None
+    rootfs: _Layers | None = None
+
+
 def parse_image_config(config: Mapping[str, Any]) -> ImageConfig:
-    """An image's configuration, decoded from JSON."""
-    settings = config.get("config") or {}
-    rootfs = config.get("rootfs") or {}
+    """An image's configuration, decoded from JSON. Raises BadImage."""
+    try:
+        found = msgspec.convert(config, _Document)
+    except msgspec.ValidationError as error:
+        raise BadImage(f"the image's configuration is of another form: {error}") from None
+    said, layers = found.config or _Settings(), found.rootfs or _Layers()
     return ImageConfig(
-        tuple(settings.get("Entrypoint") or ()),
-        tuple(settings.get("Cmd") or ()),
-        tuple(settings.get("Env") or ()),
-        settings.get("WorkingDir") or "/",
-        settings.get("User") or "",
-        tuple(rootfs.get("diff_ids") or ()),
+        said.entrypoint or (),
+        said.command or (),
+        said.env or (),
+        said.directory or "/",
+        said.user or "",
+        layers.diff_ids or (),
     )
 
 

@@ -111,7 +111,7 @@ def find_network_namespace(spec: bytes) -> str:
     try:
         namespaces = msgspec.json.decode(spec, type=dict[str, Any])["linux"]["namespaces"]
         paths = [entry.get("path", "") for entry in namespaces if entry["type"] == "network"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
         return ""
     return str(paths[0]).rpartition("/")[2] if paths else ""
 

@@ -46,12 +46,12 @@ class SettingsController:
             return
         given = parse(active.spec.text)
         yield Put(config.MACHINE_TYPE, MACHINE_TYPE_ID, config.MachineTypeSpec(type=given.machine_type))
-        yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, _network(given, platform))
+        yield Put(settings.NETWORK_SETTINGS, settings.NETWORK, network_settings(given, platform))
         yield Put(settings.TIME_SETTINGS, settings.TIME, _time(given))
         yield Put(settings.KERNEL_SETTINGS, settings.KERNEL, _kernel(given))
 
 
-def _network(given: Config, platform: settings.NetworkSettings) -> settings.NetworkSettings:
+def network_settings(given: Config, platform: settings.NetworkSettings) -> settings.NetworkSettings:
     """What the configuration says, and where it says nothing, what the platform does."""
     from dozen.machinery.config import effective
 
