@@ -74,9 +74,6 @@ ABSENT: dict[str, str] = {
     "links are followed by what the kernel announces; nobody asks for another look": """
         LinkRefreshes.net.talos.dev network - linkrefresh lr lrs
     """,
-    "addresses are sorted in one way, which is not a choice": """
-        NodeAddressSortAlgorithms.net.talos.dev network - nodeaddresssortalgorithm nasa nasas
-    """,
     "what the platform says of the network is in PlatformNetworks.config.dozen": """
         PlatformConfigs.net.talos.dev network - platformconfig pc pcs
     """,

@@ -207,6 +207,8 @@ SHOWN: dict[str, str] = {
             NodeAddressFilters.net.talos.dev
         test_addresses_of_physical_links_come_first
             NodeAddresses.net.talos.dev
+        test_longer_prefixes_come_first_where_that_is_asked_for
+            NodeAddressSortAlgorithms.net.talos.dev
         test_readiness_one_after_the_other
             NetworkStatuses.net.talos.dev
         test_the_first_physical_link_identifies_the_node

@@ -86,3 +86,9 @@ def sort_key(prefix: str) -> tuple[int, bytes, int]:
     """Orders by family, then by number. Raises ValueError."""
     family, data, bits = pack_prefix(prefix)
     return (family, data, bits)
+
+
+def specific_key(prefix: str) -> tuple[int, int, bytes]:
+    """Orders by family, then longer prefixes first, then by number. Raises ValueError."""
+    family, data, bits = pack_prefix(prefix)
+    return (family, -bits, data)

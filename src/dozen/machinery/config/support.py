@@ -78,7 +78,7 @@ SUPPORT: dict[str, Support] = {
     "machine.features.kubePrism": _PRISM,
     "machine.features.hostDNS": Support(State.USED, "on 127.0.0.53, and for pods on 169.254.116.108"),
     "machine.features.imageCache": _idle("an image cache is used when there is one"),
-    "machine.features.nodeAddressSortAlgorithm": _ignored("addresses are sorted in one way"),
+    "machine.features.nodeAddressSortAlgorithm": _USED,
     "machine.kubelet.disableManifestsDirectory": Support(
         State.USED, "on workers; a control plane's own pods are handed over in that directory"
     ),

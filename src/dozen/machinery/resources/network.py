@@ -314,6 +314,24 @@ NODE_ADDRESS = Kind(
 )
 
 
+class NodeAddressSortAlgorithmSpec(Spec):
+    """How NodeAddresses are sorted: ``v1`` by number, ``v2`` those of longer prefixes first; id ``default``."""
+
+    algorithm: str = "v1"
+
+    WIRE = "1 algorithm enum:AddressSortAlgorithm"
+
+
+NODE_ADDRESS_SORT_ALGORITHM = Kind(
+    "NodeAddressSortAlgorithms.net.talos.dev",
+    "network",
+    NodeAddressSortAlgorithmSpec,
+    "NodeAddressSortAlgorithm",
+    aliases=("nodeaddresssortalgorithm", "nasa", "nasas"),
+    columns=(("Algorithm", "{.algorithm}"),),
+)
+
+
 class NetworkStatusSpec(Spec):
     """Which parts of the network are usable; id ``status``."""
 

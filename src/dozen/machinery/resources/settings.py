@@ -200,12 +200,14 @@ class NetworkSettings(Spec):
     rules: tuple[RuleSettings, ...] = ()
     blackholes: tuple[BlackholeSettings, ...] = ()
     firewall: FirewallSettings | None = None
+    sort_algorithm: str = "v1"
 
     WIRE = """
         1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
         5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit,
         8 virtualAddresses [VirtualAddressSettings] omit, 9 rules [RuleSettings] omit,
-        10 blackholes [BlackholeSettings] omit, 11 firewall FirewallSettings omit
+        10 blackholes [BlackholeSettings] omit, 11 firewall FirewallSettings omit,
+        12 sortAlgorithm enum:AddressSortAlgorithm
     """
 
 

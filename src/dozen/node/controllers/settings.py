@@ -93,6 +93,7 @@ def network_settings(given: Config, platform: settings.NetworkSettings) -> setti
             for each in effective.find_documents(given, "BlackholeRouteConfig")
         ),
         firewall=_firewall(given),
+        sort_algorithm=given.machine.features.node_address_sort_algorithm if given.machine else "v1",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dozen.machinery.addresses import address_of, contains, sort_key
+from dozen.machinery.addresses import address_of, contains, sort_key, specific_key
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources.files import ETC_FILE_SPEC, ETC_FILE_STATUS
 from dozen.machinery.resources.link import LINK_STATUS
@@ -14,13 +14,16 @@ from dozen.machinery.resources.network import (
     HOSTNAME_STATUS,
     NETWORK_STATUS,
     NODE_ADDRESS,
+    NODE_ADDRESS_SORT_ALGORITHM,
     ROUTE_STATUS,
     AddressStatusSpec,
     HardwareAddressSpec,
     NetworkStatusSpec,
+    NodeAddressSortAlgorithmSpec,
     NodeAddressSpec,
 )
 from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
+from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 from dozen.node.controllers.network.matching import LOOPBACK, is_physical, is_up
 from dozen.node.controllers.network.names import HOSTNAME, NAMES
 
@@ -29,7 +32,7 @@ UNFIT = frozenset(("temporary", "deprecated", "tentative", "dadfailed"))
 
 
 class NodeAddressController:
-    """AddressStatus + LinkStatus → NodeAddress.
+    """AddressStatus + LinkStatus → NodeAddress, sorted as NetworkSettings says, which NodeAddressSortAlgorithm repeats.
 
     ``current`` are the addresses by which the node can be reached now, those of physical links first; ``routed`` leaves
     out single hosts; ``default`` is one address that is kept as long as the node has it; ``accumulative`` are all that
@@ -37,15 +40,24 @@ class NodeAddressController:
     """
 
     name = "network-node-addresses"
-    inputs = (Input(ADDRESS_STATUS), Input(LINK_STATUS), Input(NODE_ADDRESS_FILTER))
-    outputs = (NODE_ADDRESS,)
+    inputs = (
+        Input(ADDRESS_STATUS),
+        Input(LINK_STATUS),
+        Input(NODE_ADDRESS_FILTER),
+        Input(NETWORK_SETTINGS, NETWORK),
+    )
+    outputs = (NODE_ADDRESS, NODE_ADDRESS_SORT_ALGORITHM)
 
     def plan(self, view: View) -> Iterable[Step]:
+        settings = view.get(NETWORK_SETTINGS, NETWORK)
+        algorithm = settings.spec.sort_algorithm if settings else "v1"
+        key = specific_key if algorithm == "v2" else sort_key
+        yield Put(NODE_ADDRESS_SORT_ALGORITHM, "default", NodeAddressSortAlgorithmSpec(algorithm=algorithm))
         links = {link.id: link.spec for link in view.list(LINK_STATUS)}
         physical = {name for name, link in links.items() if is_physical(link)}
         up = {name for name, link in links.items() if is_up(link) and name != LOOPBACK}
         found = [a.spec for a in view.list(ADDRESS_STATUS) if a.spec.link_name in up and _is_fit(a.spec)]
-        found.sort(key=lambda spec: (spec.link_name not in physical, sort_key(spec.address)))
+        found.sort(key=lambda spec: (spec.link_name not in physical, key(spec.address)))
         current = tuple(dict.fromkeys(spec.address for spec in found))
         before = view.get(NODE_ADDRESS, "default")
         kept = before.spec.addresses if before else ()
@@ -53,18 +65,18 @@ class NodeAddressController:
         ever = view.get(NODE_ADDRESS, "accumulative")
         accumulative = dict.fromkeys((*(ever.spec.addresses if ever else ()), *current))
         if default:
-            yield Put(NODE_ADDRESS, "default", NodeAddressSpec(addresses=default))
+            yield Put(NODE_ADDRESS, "default", NodeAddressSpec(addresses=default, sort_algorithm=algorithm))
         views = {
             "current": current,
             "routed": tuple(address for address in current if not _is_single(address)),
-            "accumulative": tuple(sorted(accumulative, key=sort_key)),
+            "accumulative": tuple(sorted(accumulative, key=key)),
         }
         filters = view.list(NODE_ADDRESS_FILTER)
         for id, addresses in views.items():
-            yield Put(NODE_ADDRESS, id, NodeAddressSpec(addresses=addresses))
+            yield Put(NODE_ADDRESS, id, NodeAddressSpec(addresses=addresses, sort_algorithm=algorithm))
             for each in filters:
                 fit = tuple(address for address in addresses if _passes(each.spec, address_of(address)))
-                yield Put(NODE_ADDRESS, f"{id}-{each.id}", NodeAddressSpec(addresses=fit))
+                yield Put(NODE_ADDRESS, f"{id}-{each.id}", NodeAddressSpec(addresses=fit, sort_algorithm=algorithm))
 
 
 def _passes(given: NodeAddressFilterSpec, address: str) -> bool:

@@ -11,15 +11,18 @@ from dozen.machinery.resources.network import (
     HOSTNAME_STATUS,
     NETWORK_STATUS,
     NODE_ADDRESS,
+    NODE_ADDRESS_SORT_ALGORITHM,
     ROUTE_STATUS,
     AddressStatusSpec,
     HardwareAddressSpec,
     HostnameStatusSpec,
     NetworkStatusSpec,
+    NodeAddressSortAlgorithmSpec,
     NodeAddressSpec,
     RouteStatusSpec,
 )
 from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
+from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS, NetworkSettings
 from dozen.node.controllers.network.summary import (
     HardwareAddressController,
     NetworkStatusController,
@@ -46,7 +49,8 @@ def network(*addresses: tuple[str, str], flags: str = "permanent", scope: str = 
 
 
 def node_addresses(view: PlainView) -> dict[str, tuple[str, ...]]:
-    return {step.id: step.spec.addresses for step in NodeAddressController().plan(view)}  # type: ignore[union-attr]
+    steps = NodeAddressController().plan(view)
+    return {step.id: step.spec.addresses for step in steps if step.kind is NODE_ADDRESS}  # type: ignore[union-attr]
 
 
 def test_filters_choose_addresses() -> None:
@@ -69,6 +73,16 @@ def test_addresses_of_physical_links_come_first() -> None:
         "routed": ("10.0.2.15/24", "fd00::1/64", "10.1.0.1/24"),
         "accumulative": ("10.0.2.9/32", "10.0.2.15/24", "10.1.0.1/24", "fd00::1/64"),
     }
+
+
+def test_longer_prefixes_come_first_where_that_is_asked_for() -> None:
+    view = network(("eth0", "10.0.2.15/24"), ("eth0", "10.0.9.1/32"), ("eth0", "fd00::1/64"), ("eth0", "fd00::2/128"))
+    view.add(NETWORK_SETTINGS, NETWORK, NetworkSettings(sort_algorithm="v2"))
+    steps = {step.id: step.spec for step in NodeAddressController().plan(view) if step.kind is NODE_ADDRESS}  # type: ignore[union-attr]
+    wanted = ("10.0.9.1/32", "10.0.2.15/24", "fd00::2/128", "fd00::1/64")
+    assert steps["current"] == steps["accumulative"] == NodeAddressSpec(addresses=wanted, sort_algorithm="v2")
+    algorithm = Put(NODE_ADDRESS_SORT_ALGORITHM, "default", NodeAddressSortAlgorithmSpec(algorithm="v2"))
+    assert algorithm in NodeAddressController().plan(view)
 
 
 @pytest.mark.parametrize(
