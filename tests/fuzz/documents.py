@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from dozen.machinery import cloudinit, kubeconfig, talosconfig, yaml
 from dozen.machinery.addresses import canonical_address, canonical_prefix, network_of
 from dozen.machinery.config import Config, ConfigError, load
@@ -9,6 +11,7 @@ from dozen.machinery.config import secrets as secret_files
 from dozen.machinery.config.kubernetes import network
 from dozen.machinery.config.patches import patch, read_patch
 from dozen.machinery.config.support import warnings
+from dozen.machinery.kubernetes import accounts
 from dozen.machinery.kubernetes.objects import in_order, parse_manifest
 from fuzz import identity
 from fuzz.target import CASES, Target
@@ -56,6 +59,12 @@ def client(data: bytes) -> None:
     talosconfig.merge(found, found)
 
 
+def account(data: bytes) -> None:
+    """A Secret of a workload's account, which whoever may write Secrets has written."""
+    secret = {"data": {accounts.FILE: base64.b64encode(data).decode()}}
+    accounts.is_current(secret, ("os:reader",), identity.CERTIFICATE_PEM, 1_800_000_000)
+
+
 def access(data: bytes) -> None:
     """All that is done with a person's file, and with the one that a node gives out."""
     found = kubeconfig.parse(data.decode(errors="replace"))
@@ -89,6 +98,10 @@ contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 users: [{name: u, user: {client-certificate-data: YQ==, client-key-data: YQ==, token: a}}]
 """
+ACCOUNT = f"""context: a
+contexts:
+  a: {{endpoints: [talos.default], ca: {identity.CERTIFICATE_BASE64}, crt: {identity.CERTIFICATE_BASE64}, key: YQ==}}
+""".encode()
 SEED = b"""local-hostname: n1
 \0version: 2
 ethernets:
@@ -144,6 +157,7 @@ TARGETS = (
         (talosconfig.TalosconfigError,),
         [b"context: a\ncontexts:\n  a: {endpoints: [10.0.0.1], nodes: [n1], ca: YQ==, key: YQ==, more: 1}\n"],
     ),
+    Target("account", account, (), [ACCOUNT]),
     Target("kubeconfig", access, (kubeconfig.KubeconfigError,), [KUBECONFIG]),
     Target("cloud-init", seed, (cloudinit.SeedError,), [SEED, OLD_SEED]),
     Target(

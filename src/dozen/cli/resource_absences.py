@@ -48,9 +48,6 @@ ABSENT: dict[str, str] = {
     "what the kubelet reads is counted by SecretStatuses and ConfigStatuses, the kubeconfig included": """
         KubeletKubeconfigs.kubernetes.talos.dev k8s - kubeletkubeconfig kk kks
     """,
-    "pods get no access to this API": """
-        KubernetesAccessConfigs.cluster.talos.dev config - kubernetesaccessconfig kac kacs
-    """,
     "there is no encrypted network between nodes": """
         KubeSpanConfigs.kubespan.talos.dev config sensitive kubespanconfig ksc kscs
         KubeSpanEndpoints.kubespan.talos.dev kubespan - kubespanendpoint kse kses

@@ -285,6 +285,10 @@ SHOWN: dict[str, str] = {
         test_an_adjustment_that_failed_is_tried_again
             ClockAdjustments.time.dozen
     """,
+    "native/kubernetes/test_accounts.py": """
+        test_workloads_get_what_they_may_have_and_lose_it
+            KubernetesAccessConfigs.cluster.talos.dev
+    """,
     "unit/node/kubernetes/test_specs.py": """
         test_what_manifests_are_made_from
             BootstrapManifestsConfigs.kubernetes.talos.dev ExtraManifestsConfigs.kubernetes.talos.dev

@@ -22,8 +22,7 @@ def inject() -> None:
 def serviceaccount(session: Session, source: str, path: str, roles: tuple[str, ...]) -> None:
     """Print the manifests with an account of the machine API mounted into each workload.
 
-    A cluster must have the definition of these accounts (features.kubernetesTalosAPIAccess), which nodes of this system
-    do not serve yet.
+    The control planes' configuration has to allow the roles, and the namespace (features.kubernetesTalosAPIAccess).
     """
     from dozen.machinery import yaml
     from dozen.machinery.kubernetes.injection import inject as give_access

@@ -51,6 +51,13 @@ class EtcdSettings(msgspec.Struct, frozen=True):
     listen_subnets: tuple[str, ...] = ()
 
 
+class ApiAccess(msgspec.Struct, frozen=True):
+    """Which roles of the machine API pods of which namespaces may have."""
+
+    roles: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """Something to be applied at the bootstrap: text given in the configuration, or a URL to get it from."""
 
@@ -167,3 +174,16 @@ def extra_manifests(config: Config) -> tuple[Manifest, ...]:
     for each in find_documents(config, "KubeExternalManifestConfig"):
         found[each.name] = Manifest(each.name, url=each.url, headers=dict(each.headers))
     return tuple(found.values())
+
+
+def api_access(config: Config) -> ApiAccess | None:
+    """Who in the cluster may speak with the machine API; None for nobody, and on workers."""
+    if not is_control_plane(config):
+        return None
+    document = find_document(config, "KubeTalosAPIAccessConfig")
+    if document is not None:
+        return ApiAccess(document.allowed_roles, document.allowed_kubernetes_namespaces)
+    said = config.machine.features.kubernetes_talos_api_access if config.machine else None
+    if said is None or not said.enabled:
+        return None
+    return ApiAccess(said.allowed_roles, said.allowed_kubernetes_namespaces)

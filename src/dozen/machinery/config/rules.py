@@ -338,6 +338,12 @@ def _kubernetes_network(model: object) -> Iterator[Complaint]:
     yield from check_network_document(model)
 
 
+def _kubernetes_access(model: object) -> Iterator[Complaint]:
+    from dozen.machinery.config.rules_kubernetes import check_access_document
+
+    yield from check_access_document(model)
+
+
 def _host(config: Config) -> Iterator[Complaint]:
     from dozen.machinery.config.rules_host import check_host
 
@@ -378,6 +384,7 @@ _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "HostnameConfig": _hostname_document,
     "KubeNetworkConfig": _kubernetes_network,
     "KubeNodeConfig": _kubernetes_node,
+    "KubeTalosAPIAccessConfig": _kubernetes_access,
     "NetworkRuleConfig": _firewall_document,
     "RoutingRuleConfig": _rule_document,
     **dict.fromkeys(_HOST_DOCUMENTS, _host_document),

@@ -30,6 +30,7 @@ def check_cluster(config: Config) -> Iterator[Complaint]:
     yield from _families(config.cluster)
     yield from _manifests(config.cluster)
     yield from _volumes(config.cluster)
+    yield from _access(config)
     for field, values in (
         ("nodeLabels", config.machine.node_labels),
         ("nodeAnnotations", config.machine.node_annotations),
@@ -61,6 +62,34 @@ def check_network_document(model: object) -> Iterator[Complaint]:
     said: Any = model
     for field, words in _of_families(said.pod_subnets, said.service_subnets):
         yield {"pods": "podSubnets", "services": "serviceSubnets"}[field], words
+
+
+def check_access_document(model: object) -> Iterator[Complaint]:
+    """Rules of KubeTalosAPIAccessConfig."""
+    said: Any = model
+    yield from _roles("allowedRoles", said.allowed_roles)
+
+
+def _access(config: Config) -> Iterator[Complaint]:
+    """Who of the cluster's workloads may use the machine API."""
+    assert config.machine is not None
+    said = config.machine.features.kubernetes_talos_api_access
+    if said is None or not said.enabled:
+        return
+    path = "machine.features.kubernetesTalosAPIAccess"
+    if config.machine_type == "worker":
+        yield f"{path}.enabled", "only a control plane can give access to the machine API; leave it out on workers"
+    yield from _roles(f"{path}.allowedRoles", said.allowed_roles)
+
+
+def _roles(path: str, roles: Iterable[str]) -> Iterator[Complaint]:
+    from dozen.machinery.roles import Role
+
+    # whoever may speak for others may be anybody: that is for apid alone
+    known = [role.value for role in Role if role is not Role.IMPERSONATOR]
+    for at, role in enumerate(roles):
+        if role not in known:
+            yield f"{path}[{at}]", f'expected one of {", ".join(known)}, found "{role}"'
 
 
 def _authorities(config: Config, cluster: Cluster) -> Iterator[Complaint]:

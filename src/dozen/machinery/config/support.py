@@ -51,6 +51,7 @@ _NO_PROVIDERS = _ignored("the image has no programs that give credentials: use m
 _NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
 
 _VARIABLES = Support(State.USED, "by services when they start, by downloads at once; not PATH and what loads code")
+_ACCESS = Support(State.USED, "on control planes")
 _PRISM = Support(State.USED, "by the kubelet, kube-proxy and flannel")
 
 SUPPORT: dict[str, Support] = {
@@ -74,7 +75,7 @@ SUPPORT: dict[str, Support] = {
     "machine.features.rbac": _ALWAYS,
     "machine.features.apidCheckExtKeyUsage": _ALWAYS,
     "machine.features.diskQuotaSupport": _ALWAYS,
-    "machine.features.kubernetesTalosAPIAccess": _ignored("pods get no access to this API"),
+    "machine.features.kubernetesTalosAPIAccess": _ACCESS,
     "machine.features.kubePrism": _PRISM,
     "machine.features.hostDNS": Support(State.USED, "on 127.0.0.53, and for pods on 169.254.116.108"),
     "machine.features.imageCache": _idle("an image cache is used when there is one"),
@@ -129,7 +130,7 @@ SUPPORT: dict[str, Support] = {
     "KubePrismConfig:": _PRISM,
     "KubeSpanConfig:": _NO_KUBESPAN,
     "KubeSpanEndpoints:": _NO_KUBESPAN,
-    "KubeTalosAPIAccessConfig:": _ignored("pods get no access to this API"),
+    "KubeTalosAPIAccessConfig:": _ACCESS,
     "LVMLogicalVolumeConfig:": _NO_VOLUMES,
     "LVMVolumeGroupConfig:": _NO_VOLUMES,
     "KubeCredentialProviderConfig:": _NO_PROVIDERS,

@@ -171,3 +171,25 @@ SIDEROLINK_STATUS = Kind(
     aliases=("siderolinkstatus", "ss"),
     columns=(("Host", "{.host}"), ("Connected", "{.connected}")),
 )
+
+
+ACCESS = "config"
+
+
+class KubernetesAccessConfigSpec(Spec):
+    """Which roles of the machine API pods of which namespaces may have; id ``config``, on control planes."""
+
+    enabled: bool = False
+    allowed_api_roles: tuple[str, ...] = ()
+    allowed_kubernetes_namespaces: tuple[str, ...] = ()
+
+    WIRE = "1 enabled bool, 2 allowedAPIRoles [string], 3 allowedKubernetesNamespaces [string]"
+
+
+KUBERNETES_ACCESS_CONFIG = Kind(
+    "KubernetesAccessConfigs.cluster.talos.dev",
+    "config",
+    KubernetesAccessConfigSpec,
+    "KubernetesAccessConfig",
+    aliases=("kubernetesaccessconfig", "kac", "kacs"),
+)

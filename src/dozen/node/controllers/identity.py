@@ -66,6 +66,7 @@ class CertSansController:
         hostname = view.get(network.HOSTNAME_STATUS, "hostname")
         if hostname is not None:
             names += dict.fromkeys((hostname.spec.hostname, hostname.spec.fqdn))
+        fqdn = names[-1] if names else ""
         active = view.get(config.MACHINE_CONFIG, config.ACTIVE)
         for extra in _extra_sans(active.spec.text) if active is not None else ():
             (wanted if is_address(extra) else names).append(extra)
@@ -75,7 +76,7 @@ class CertSansController:
             secrets.CertSANSpec(
                 ips=tuple(dict.fromkeys(wanted)),
                 dns_names=tuple(dict.fromkeys(names)),
-                fqdn=names[-1] if hostname is not None and names else "",
+                fqdn=fqdn,
             ),
         )
 
@@ -274,8 +275,21 @@ def _file(name: str, content: bytes, directory: str = DIRECTORY, group: int = AP
 
 
 def _extra_sans(text: str) -> tuple[str, ...]:
-    machine = parse(text).machine
-    return tuple(str(san) for san in machine.cert_sans) if machine is not None else ()
+    """What the configuration adds, and by which names pods call a control plane whose API they may use."""
+    given = parse(text)
+    if given.machine is None:
+        return ()
+    added = tuple(str(san) for san in given.machine.cert_sans)
+    if given.machine.features.kubernetes_talos_api_access is None and "KubeTalosAPIAccessConfig" not in {
+        part.kind for part in given.parts
+    }:
+        return added  # without loading what it takes to know more: this is asked before the API's first answer
+    from dozen.machinery.config import kubernetes, kubernetes_node
+    from dozen.machinery.kubernetes.accounts import service_names
+
+    if kubernetes_node.api_access(given) is None:
+        return added
+    return (*added, *service_names(kubernetes.network(given).dns_domain))
 
 
 class Trust(msgspec.Struct, frozen=True):

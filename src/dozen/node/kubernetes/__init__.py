@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 
 def membership_controllers() -> Iterator[Controller]:
     """What plans the node's contribution to its cluster."""
-    from dozen.node.kubernetes.specs import ManifestsController, ManifestSettingsController, NodeSpecsController
+    from dozen.node.kubernetes.specs import (
+        AccessController,
+        ManifestsController,
+        ManifestSettingsController,
+        NodeSpecsController,
+    )
 
-    yield from (ManifestSettingsController(), ManifestsController(), NodeSpecsController())
+    yield from (ManifestSettingsController(), ManifestsController(), NodeSpecsController(), AccessController())
 
 
 def membership_watchers(machine: Machine) -> Iterator[Watcher]:
     """What speaks with the cluster's API."""
+    from dozen.node.kubernetes.accounts import AccountKeeper
     from dozen.node.kubernetes.answers import APIServerWatcher
     from dozen.node.kubernetes.api import KubernetesApi
     from dozen.node.kubernetes.apply import ManifestApplier
@@ -38,3 +44,4 @@ def membership_watchers(machine: Machine) -> Iterator[Watcher]:
     yield ServingApprover(api)
     yield MembershipDiagnosis(machine.store, machine)
     yield APIServerWatcher(api)
+    yield AccountKeeper(api, machine.store)

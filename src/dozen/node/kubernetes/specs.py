@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dozen.machinery.plan import Input, Put, Shared, Step, View
-from dozen.machinery.resources import config, manifests, runtime
+from dozen.machinery.resources import cluster, config, manifests, runtime
 from dozen.node.configuration import control_plane, parse
 
 if TYPE_CHECKING:
@@ -30,6 +30,28 @@ class ManifestSettingsController:
 
         yield Put(manifests.BOOTSTRAP_MANIFESTS_CONFIG, manifests.BOOTSTRAP, settings.bootstrap_settings(given))
         yield Put(manifests.EXTRA_MANIFESTS_CONFIG, manifests.EXTRA, settings.extra_settings(given))
+
+
+class AccessController:
+    """MachineConfig → KubernetesAccessConfig; on control planes only."""
+
+    name = "kubernetes-access-config"
+    inputs = (_ACTIVE,)
+    outputs = (cluster.KUBERNETES_ACCESS_CONFIG,)
+
+    def plan(self, view: View) -> Iterable[Step]:
+        given = control_plane(view)
+        if given is None:
+            return
+        from dozen.machinery.config.kubernetes_node import api_access
+
+        access = api_access(given)
+        spec = cluster.KubernetesAccessConfigSpec()
+        if access is not None:
+            spec = cluster.KubernetesAccessConfigSpec(
+                enabled=True, allowed_api_roles=access.roles, allowed_kubernetes_namespaces=access.namespaces
+            )
+        yield Put(cluster.KUBERNETES_ACCESS_CONFIG, cluster.ACCESS, spec)
 
 
 class ManifestsController:

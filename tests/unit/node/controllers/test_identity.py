@@ -106,3 +106,18 @@ def test_the_certificate_names_every_way_to_the_node() -> None:
     # The endpoint's address is among the names of the configuration.
     assert step.spec.ips == ("127.0.0.1", "::1", "10.0.2.15", "fd00::5", "10.0.0.1")
     assert step.spec.dns_names == ("n1", "n1.lan", "api.example.com")
+
+
+@pytest.mark.parametrize("document", [True, False])
+def test_the_certificate_names_the_service_by_which_pods_call_a_control_plane(document: bool) -> None:
+    said = "---\napiVersion: v1alpha1\nkind: KubeTalosAPIAccessConfig\n" if document else ""
+    view = PlainView(
+        (config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=BUNDLE.controlplane + said)),
+        (network.HOSTNAME_STATUS, "hostname", network.HostnameStatusSpec(hostname="n1", domainname="example.org")),
+    )
+    (step,) = identity.CertSansController().plan(view)
+    assert isinstance(step, Put)
+    assert isinstance(step.spec, secrets.CertSANSpec)
+    assert step.spec.fqdn == "n1.example.org"
+    names = {"talos", "talos.default", "talos.default.svc", "talos.default.svc.cluster.local"}
+    assert names.intersection(step.spec.dns_names) == (names if document else set())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dozen.machinery import yaml
 from dozen.machinery.config.generating import generate
 from dozen.machinery.plan import Put
+from dozen.machinery.resources import cluster as cluster_kinds
 from dozen.machinery.resources import config, manifests
-from dozen.node.kubernetes.specs import ManifestSettingsController, NodeSpecsController
+from dozen.node.kubernetes.specs import AccessController, ManifestSettingsController, NodeSpecsController
 from dozen.testing.controllers import PlainView
 
 BUNDLE = generate("c", "https://10.0.0.1:6443")
@@ -49,4 +50,19 @@ def test_what_manifests_are_made_from() -> None:
         ("", "apiVersion: v1\n"),
     ]
     assert bootstrap.dns_service_ip == "10.96.0.10"
+    assert not bootstrap.talos_api_service
     assert list(ManifestSettingsController().plan(view(BUNDLE.worker))) == []
+
+
+def test_a_control_plane_says_which_workloads_may_use_its_api() -> None:
+    said = {"enabled": True, "allowedRoles": ["os:reader"], "allowedKubernetesNamespaces": ["tools"]}
+    given = view(BUNDLE.controlplane, {"features": {"kubernetesTalosAPIAccess": said}})
+    wanted = cluster_kinds.KubernetesAccessConfigSpec(
+        enabled=True, allowed_api_roles=("os:reader",), allowed_kubernetes_namespaces=("tools",)
+    )
+    assert list(AccessController().plan(given)) == [
+        Put(cluster_kinds.KUBERNETES_ACCESS_CONFIG, cluster_kinds.ACCESS, wanted)
+    ]
+    settings = {step.kind: step.spec for step in ManifestSettingsController().plan(given) if isinstance(step, Put)}
+    assert settings[manifests.BOOTSTRAP_MANIFESTS_CONFIG].talos_api_service
+    assert list(AccessController().plan(view(BUNDLE.worker))) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dozen.machinery.kubernetes import accounts
 from dozen.machinery.kubernetes.manifests import access, coredns, flannel, joining, proxy
 from dozen.machinery.kubernetes.objects import Object
 from dozen.machinery.resources.manifests import BootstrapManifestsConfigSpec
@@ -42,4 +43,6 @@ def bootstrap_manifests(config: BootstrapManifestsConfigSpec, trust: Trust) -> d
         found["11-core-dns-svc"] = (coredns.service(config),)
     found["11-kube-config-in-cluster"] = (access.kubeconfig_in_cluster(config.server, trust.ca),)
     found["11-talos-node-rbac-template"] = access.node_access()
+    if config.talos_api_service:
+        found["12-talos-api-service"] = (accounts.definition(), accounts.service())
     return found

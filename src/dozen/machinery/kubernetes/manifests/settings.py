@@ -22,7 +22,7 @@ NETWORK, CLOUD, OTHERS = "05", "30", "99"
 
 def bootstrap_settings(config: Config) -> BootstrapManifestsConfigSpec:
     """What a configuration says about the system's own manifests."""
-    from dozen.machinery.config import effective, kubernetes
+    from dozen.machinery.config import effective, kubernetes, kubernetes_node
 
     network, cni = kubernetes.network(config), kubernetes.cni(config)
     proxy, dns = kubernetes.proxy(config), kubernetes.core_dns(config)
@@ -54,6 +54,7 @@ def bootstrap_settings(config: Config) -> BootstrapManifestsConfigSpec:
         flannel_backend_extra=cni.backend_extra,
         flannel_resources=_resources(cni.resources),
         cni_name=cni.name,
+        talos_api_service=kubernetes_node.api_access(config) is not None,
     )
 
 
