@@ -67,12 +67,12 @@ def acknowledge(number: int, flags: int = 0, rest: bytes = b"") -> Message:
 
 
 def test_zero_is_an_acknowledgement() -> None:
-    netlink._raise_error(acknowledge(0))
+    netlink.raise_error(acknowledge(0))
 
 
 def test_an_error_has_the_systems_text() -> None:
     with pytest.raises(NetlinkError, match="No such device") as caught:
-        netlink._raise_error(acknowledge(-errno.ENODEV))
+        netlink.raise_error(acknowledge(-errno.ENODEV))
     assert caught.value.errno == errno.ENODEV
 
 
@@ -83,10 +83,10 @@ def test_an_error_has_the_kernels_own_text_when_there_is_one(capped: bool) -> No
     text = netlink.pack_attributes([(netlink.NLMSGERR_ATTR_MSG, b"Nexthop has invalid gateway\0")])
     flags = netlink.NLM_F_ACK_TLVS | (netlink.NLM_F_CAPPED if capped else 0)
     with pytest.raises(NetlinkError, match="Nexthop has invalid gateway"):
-        netlink._raise_error(acknowledge(-errno.ENETUNREACH, flags, head + payload + text))
+        netlink.raise_error(acknowledge(-errno.ENETUNREACH, flags, head + payload + text))
 
 
 @given(st.binary(max_size=60), st.integers(0, 0xFFFF))
 def test_a_broken_explanation_does_not_hide_the_error(rest: bytes, flags: int) -> None:
     with pytest.raises(NetlinkError):
-        netlink._raise_error(acknowledge(-errno.EPERM, flags, rest))
+        netlink.raise_error(acknowledge(-errno.EPERM, flags, rest))

@@ -480,10 +480,9 @@ def test_calls_that_wind_up_count_as_calls(tmp_path: Path) -> None:
         async with ends(tmp_path, handler, limits=Limits(max_streams=5)) as (_, channel):
             refused = 0
             for _ in range(20):
-                call = await channel.start("/t.T/X", [])
-                await asyncio.sleep(0.005)
-                if call.unprocessed:
-                    refused += 1
+                call, before = await channel.start("/t.T/X", []), running
+                await until(lambda: call.unprocessed or running > before)  # noqa: B023 (asked before the next round)
+                refused += call.unprocessed
                 call.cancel()
             assert running <= 6
             assert refused >= 14
