@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from dozen.machinery import cloudinit, kubeconfig, talosconfig, yaml
+from dozen.machinery import cel, cloudinit, kubeconfig, talosconfig, yaml
 from dozen.machinery.addresses import canonical_address, canonical_prefix, network_of
 from dozen.machinery.config import Config, ConfigError, load
 from dozen.machinery.config import secrets as secret_files
@@ -57,6 +57,13 @@ def client(data: bytes) -> None:
     found = talosconfig.parse(data.decode(errors="replace"))
     assert talosconfig.parse(talosconfig.render(found)) == found
     talosconfig.merge(found, found)
+
+
+def expression(data: bytes) -> None:
+    """An expression of a configuration, over a link, a duration and optional values."""
+    link = {"driver": "virtio_net", "mtu": 1500, "alt_names": ("a", "b"), "up": True}
+    scope = {"link": link, "past": cel.Duration(2.0), "known": cel.Maybe(5), "missing": cel.Maybe()}
+    cel.parse(data.decode(errors="replace"), scope)(scope)
 
 
 def account(data: bytes) -> None:
@@ -156,6 +163,13 @@ TARGETS = (
         client,
         (talosconfig.TalosconfigError,),
         [b"context: a\ncontexts:\n  a: {endpoints: [10.0.0.1], nodes: [n1], ca: YQ==, key: YQ==, more: 1}\n"],
+    ),
+    Target(
+        "expression",
+        expression,
+        (cel.CelError,),
+        [each["text"].encode() for each in yaml.load((CASES / "cel" / "expressions.yaml").read_text()) if "is" in each]
+        + [b'link.alt_names.exists(a, a == "b" || has(link.up)) ? past : {1: known.orValue(2u)}[1]'],
     ),
     Target("account", account, (), [ACCOUNT]),
     Target("kubeconfig", access, (kubeconfig.KubeconfigError,), [KUBECONFIG]),

@@ -24,6 +24,7 @@ from dozen.linux import network
 from dozen.machinery.effects.links import MakeLink
 from dozen.machinery.plan import Temporary
 from dozen.machinery.resources.link import (
+    LINK_ALIAS_SPEC,
     LINK_SPEC,
     LINK_STATUS,
     BondMaster,
@@ -40,6 +41,7 @@ from dozen.machinery.resources.link import (
 from dozen.machinery.resources.settings import (
     NETWORK,
     NETWORK_SETTINGS,
+    AliasSettings,
     LinkSelector,
     LinkSettings,
     LogicalLink,
@@ -211,6 +213,44 @@ async def a_dummy_has_an_address() -> None:
         assert kind("d0") == "dummy"
         settle(store)
         await until(lambda: not show("d0"), "it goes")
+
+
+async def links_have_other_names() -> None:
+    """Chosen by expressions; the configuration, and every program, finds the links by them."""
+    for number in (0, 1):
+        own, far = f"02:00:00:00:00:0{number + 1}", f"02:00:00:00:01:0{number + 1}"
+        ip(f"link add eth{number} up address {own} type veth peer name far{number} address {far}")
+        ip(f"link set far{number} up")
+    aliases = (
+        AliasSettings(name="uplink", match='mac(link.hardware_addr) == "02:00:00:00:00:01"'),
+        AliasSettings(name="net%d", match='glob("02:00:00:*", mac(link.hardware_addr))'),
+        AliasSettings(name="which", match="true"),
+    )
+    links = (LinkSettings(name="uplink", addresses=("10.88.0.1/24",)), LinkSettings(name="net1", mtu=1300))
+
+    def names(link: str) -> tuple[str, list[str]]:
+        found = show(link)
+        return found.get("ifalias", ""), found.get("altnames", [])
+
+    with pytest.MonkeyPatch.context() as patching:
+        # No link in a namespace is hardware; these stand in for it.
+        patching.setattr("dozen.node.controllers.network.aliases.is_physical", lambda link: link.kind == "veth")
+        async with node(NetworkSettings(links=links, aliases=aliases)) as (store, _):
+            await until(lambda: names("eth0") == ("uplink", ["uplink"]), "one is chosen")
+            await until(
+                lambda: [names(each)[0] for each in ("eth1", "far0", "far1")] == ["net0", "net1", "net2"], "rest"
+            )
+            await until(lambda: "10.88.0.1/24" in ip("addr show dev uplink"), "it has its address")
+            await until(lambda: show("far0")["mtu"] == 1300, "numbered names are names too")
+            await store.wait_for(LINK_STATUS, "eth0", lambda link: link.spec.alias == "uplink")
+            assert store.find(LINK_ALIAS_SPEC, "eth1").spec.alias == "net0"  # type: ignore[union-attr]
+            store.put(NETWORK_SETTINGS, NETWORK, NetworkSettings(links=links, aliases=aliases[1:]))
+            await until(lambda: names("eth0") == ("net0", ["net0"]) and names("eth1")[1] == ["net1"], "names move")
+            await until(
+                lambda: "10.88.0.1" not in ip("addr show dev eth0"), "what was said of a name is not of the link"
+            )
+            settle(store)
+            await until(lambda: not any(names(each)[0] or names(each)[1] for each in ("eth0", "eth1", "far0")), "none")
 
 
 async def a_vrf_has_a_table_of_its_own() -> None:

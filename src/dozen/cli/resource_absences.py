@@ -65,9 +65,6 @@ ABSENT: dict[str, str] = {
     "links keep the settings of their drivers, which EthernetStatuses tells": """
         EthernetSpecs.net.talos.dev network - ethernetspec es
     """,
-    "links keep their names: LinkAliasConfig has no effect": """
-        LinkAliasSpecs.net.talos.dev network - linkaliasspec las
-    """,
     "links are followed by what the kernel announces; nobody asks for another look": """
         LinkRefreshes.net.talos.dev network - linkrefresh lr lrs
     """,
@@ -94,9 +91,6 @@ ABSENT: dict[str, str] = {
     "the end of a boot is asked of machined by a call, never by a resource": """
         MachineResetSignals.runtime.talos.dev runtime - machineresetsignal mrs
         RebootRequests.runtime.talos.dev runtime - rebootrequest rr rrs
-    """,
-    "the kernel decides which process is ended when memory is out": """
-        OOMActions.talos.dev runtime sensitive oomaction oomactions ooma oomas
     """,
     "the token is for SideroLink, which is not spoken; META's values are in MetaKeys": """
         UniqueMachineTokens.runtime.talos.dev runtime - uniquemachinetoken umt umts

@@ -47,6 +47,14 @@ SHOWN: dict[str, str] = {
         test_files_are_written_changed_and_given_back
             HostFiles.files.dozen HostFileStatuses.files.dozen
     """,
+    "native/test_links.py": """
+        test_scenario
+            LinkAliasSpecs.net.talos.dev
+    """,
+    "native/test_oom.py": """
+        test_pods_end_one_after_another_while_memory_is_short
+            OOMActions.talos.dev
+    """,
     "native/test_resources.py": """
         test_packages_of_the_image
             SBOMItems.talos.dev

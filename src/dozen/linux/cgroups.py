@@ -102,6 +102,25 @@ class Hierarchy:
         """The pids in a group, itself only."""
         return [int(pid) for pid in self._read(group, "cgroup.procs").split()]
 
+    def children(self, group: str) -> list[str]:
+        """The names of the groups in a group; none where there is no such group."""
+        try:
+            return sorted(entry.name for entry in os.scandir(self.path(group)) if entry.is_dir(follow_symlinks=False))
+        except OSError:
+            return []
+
+    def processes_below(self, group: str) -> list[int]:
+        """The pids in a group and in those in it."""
+        found = self.processes(group)
+        for name in self.children(group):
+            found += self.processes_below(f"{group}/{name}")
+        return found
+
+    def number(self, group: str, file: str) -> int | None:
+        """A file that holds one number; None for "max", and where there is no such file."""
+        text = self._read(group, file).strip()
+        return int(text) if text.isdecimal() else None
+
     def populated(self, group: str) -> bool:
         """Whether there is a living process in a group or below it."""
         return parse_counters(self._read(group, "cgroup.events")).get("populated", 0) == 1

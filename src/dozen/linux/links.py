@@ -44,6 +44,8 @@ def _run(network: Network, effect: Effect) -> None:
     elif isinstance(effect, effects.SetWireguard):
         # what went over generic netlink is nothing that listeners to links are told of
         network.set_link(effect.link, rt.LinkChange(told=True))
+    elif isinstance(effect, effects.SetAlias):
+        _rename(network, effect)
     else:
         raise TypeError(f"{effect!r} is no effect on links")
 
@@ -67,6 +69,19 @@ def _make(network: Network, effect: effects.MakeLink) -> None:
         there = network.find_link(spec.name).kind or "physical link"
         if there != spec.kind:
             raise NetlinkError(error.errno, f"there is a {there} of this name") from error
+
+
+def _rename(network: Network, effect: effects.SetAlias) -> None:
+    """As another name, by which every program finds the link, and as the text that tells which of them is the alias.
+
+    Listeners are told of the text, so it comes last.
+    """
+    link = network.find_link(effect.link)
+    if effect.before and effect.before != effect.alias and effect.before in link.other_names:
+        network.remove_other_name(link.index, effect.before)
+    if effect.alias and effect.alias not in link.other_names:
+        network.add_other_name(link.index, effect.alias)
+    network.set_alias(link.index, effect.alias)
 
 
 def _find_index(network: Network, name: str) -> int:

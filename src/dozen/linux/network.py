@@ -97,6 +97,16 @@ class Network:
         """Make a link of ``change.kind``."""
         self._netlink.request(rt.RTM_NEWLINK, rt.pack_link_change(0, change), NLM_F_CREATE | NLM_F_EXCL)
 
+    def add_other_name(self, index: int, name: str) -> None:
+        """Give a link one more name by which it is found; raises NetlinkError (EEXIST) for one that a link has."""
+        self._netlink.request(rt.RTM_NEWLINKPROP, rt.pack_other_name(index, name))
+
+    def set_alias(self, index: int, alias: str) -> None:
+        self._netlink.request(rt.RTM_SETLINK, rt.pack_alias(index, alias))
+
+    def remove_other_name(self, index: int, name: str) -> None:
+        self._netlink.request(rt.RTM_DELLINKPROP, rt.pack_other_name(index, name))
+
     def remove_link(self, index: int) -> None:
         """Remove a link that is made of software; one that is gone is fine."""
         self._forget(rt.RTM_DELLINK, rt.LINK_HEADER.pack(0, 0, index, 0, 0))

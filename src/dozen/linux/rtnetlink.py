@@ -28,6 +28,7 @@ from dozen.linux.netlink import (
 from dozen.machinery.addresses import INET4, INET6, pack_address, pack_prefix
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+RTM_NEWLINKPROP, RTM_DELLINKPROP = 108, 109
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
@@ -40,6 +41,8 @@ GROUP_IPV6_ROUTE = 11
 LINK_HEADER = struct.Struct("=BxHiII")  # family, hardware type, index, flags, mask of the flags to change
 ADDRESS_HEADER = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, link index
 ROUTE_HEADER = struct.Struct("=BBBBBBBBI")  # family, dst length, src length, tos, table, protocol, scope, type, flags
+
+NESTED = 0x8000  # NLA_F_NESTED: newer messages insist on it
 
 AF_BRIDGE = b"\x07"
 
@@ -262,6 +265,17 @@ class LinkChange(msgspec.Struct, frozen=True):
     kind: str = ""
     data: bytes = b""
     told: bool = False
+
+
+def pack_other_name(index: int, name: str) -> bytes:
+    """The payload of a NEWLINKPROP or DELLINKPROP about another name of a link."""
+    listed = pack_attributes([(IFLA_ALT_IFNAME, name.encode() + b"\0")])
+    return LINK_HEADER.pack(0, 0, index, 0, 0) + pack_attributes([(IFLA_PROP_LIST | NESTED, listed)])
+
+
+def pack_alias(index: int, alias: str) -> bytes:
+    """The payload of a SETLINK that gives a link its alias, a text that nothing is found by; "" takes it off."""
+    return LINK_HEADER.pack(0, 0, index, 0, 0) + pack_attributes([(IFLA_IFALIAS, alias.encode())])
 
 
 def pack_link_change(index: int, change: LinkChange) -> bytes:

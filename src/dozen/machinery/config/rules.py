@@ -326,34 +326,22 @@ def _kubernetes(config: Config) -> Iterator[Complaint]:
     yield from check_cluster(config)
 
 
-def _kubernetes_node(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.rules_kubernetes import check_node_document
+def _later(module: str, function: str) -> Callable[[object], Iterable[Complaint]]:
+    """Rules of documents that most configurations have none of: they are loaded for the first one."""
 
-    yield from check_node_document(model)
+    def rule(model: object) -> Iterable[Complaint]:
+        from importlib import import_module
 
+        found: Iterable[Complaint] = getattr(import_module(f"dozen.machinery.config.{module}"), function)(model)
+        return found
 
-def _kubernetes_network(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.rules_kubernetes import check_network_document
-
-    yield from check_network_document(model)
-
-
-def _kubernetes_access(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.rules_kubernetes import check_access_document
-
-    yield from check_access_document(model)
+    return rule
 
 
 def _host(config: Config) -> Iterator[Complaint]:
     from dozen.machinery.config.rules_host import check_host
 
     yield from check_host(config)
-
-
-def _host_document(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.rules_host import check_host_document
-
-    yield from check_host_document(model)
 
 
 def _machine(config: Config) -> Machine:
@@ -382,12 +370,14 @@ _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "DHCPv4Config": _lease_document,
     "DHCPv6Config": _lease_document,
     "HostnameConfig": _hostname_document,
-    "KubeNetworkConfig": _kubernetes_network,
-    "KubeNodeConfig": _kubernetes_node,
-    "KubeTalosAPIAccessConfig": _kubernetes_access,
+    "KubeNetworkConfig": _later("rules_kubernetes", "check_network_document"),
+    "KubeNodeConfig": _later("rules_kubernetes", "check_node_document"),
+    "KubeTalosAPIAccessConfig": _later("rules_kubernetes", "check_access_document"),
+    "LinkAliasConfig": _later("rules_expressions", "check_alias_document"),
     "NetworkRuleConfig": _firewall_document,
+    "OOMConfig": _later("rules_expressions", "check_oom_document"),
     "RoutingRuleConfig": _rule_document,
-    **dict.fromkeys(_HOST_DOCUMENTS, _host_document),
+    **dict.fromkeys(_HOST_DOCUMENTS, _later("rules_host", "check_host_document")),
     **dict.fromkeys(
         (
             *("LinkConfig", "BondConfig", "BridgeConfig", "DummyLinkConfig", "VLANConfig"),

@@ -59,3 +59,14 @@ class SetWireguard(Effect, msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"set up wireguard {self.link}, {len(self.settings.peers)} peers"
+
+
+class SetAlias(Effect, msgspec.Struct, frozen=True):
+    """Give a link another name, or none with ``alias`` ""; ``before`` is the one that it had from us."""
+
+    link: str
+    alias: str
+    before: str = ""
+
+    def __str__(self) -> str:
+        return f"call link {self.link} {self.alias} as well" if self.alias else f"take a name off link {self.link}"

@@ -38,6 +38,7 @@ THEMES = (
     "perf",
     "probes",
     "receivers",
+    "oom",
     "watchdog",
     "routing",
     "firewall",

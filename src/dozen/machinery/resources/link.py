@@ -293,3 +293,21 @@ TUNNEL_STATUS = Kind(
     aliases=("tunnelstatus", "tunnels"),
     columns=(("Index", "{.index}"), ("Spec Version", "{.specVersion}")),
 )
+
+
+class LinkAliasSpec(Spec):
+    """Another name that a link should have; its id is the name of the link."""
+
+    alias: str = ""
+
+    WIRE = "1 alias string"
+
+
+LINK_ALIAS_SPEC = Kind(
+    "LinkAliasSpecs.net.talos.dev",
+    "network",
+    LinkAliasSpec,
+    "LinkAliasSpec",
+    aliases=("linkaliasspec", "las"),
+    columns=(("Alias", "{.alias}"),),
+)

@@ -158,6 +158,15 @@ class BlackholeSettings(Spec):
     WIRE = "1 network string, 2 metric uint32 omit"
 
 
+class AliasSettings(Spec):
+    """Another name for the link that an expression (`dozen.machinery.cel`) is true of; with "%d" in it for several."""
+
+    name: str = ""
+    match: str = ""
+
+    WIRE = "1 name string, 2 match string"
+
+
 class FirewallRule(Spec):
     """Who may reach which ports of the node. No ports are all of the protocol, and "1000-2000" is a range of them."""
 
@@ -201,13 +210,14 @@ class NetworkSettings(Spec):
     blackholes: tuple[BlackholeSettings, ...] = ()
     firewall: FirewallSettings | None = None
     sort_algorithm: str = "v1"
+    aliases: tuple[AliasSettings, ...] = ()
 
     WIRE = """
         1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
         5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit,
         8 virtualAddresses [VirtualAddressSettings] omit, 9 rules [RuleSettings] omit,
         10 blackholes [BlackholeSettings] omit, 11 firewall FirewallSettings omit,
-        12 sortAlgorithm enum:AddressSortAlgorithm
+        12 sortAlgorithm enum:AddressSortAlgorithm, 13 aliases [AliasSettings] omit
     """
 
 

@@ -93,6 +93,10 @@ def network_settings(given: Config, platform: settings.NetworkSettings) -> setti
             for each in effective.find_documents(given, "BlackholeRouteConfig")
         ),
         firewall=_firewall(given),
+        aliases=tuple(
+            settings.AliasSettings(name=each.name, match=each.selector.match if each.selector else "")
+            for each in effective.find_documents(given, "LinkAliasConfig")
+        ),
         sort_algorithm=given.machine.features.node_address_sort_algorithm if given.machine else "v1",
     )
 

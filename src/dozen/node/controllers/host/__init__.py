@@ -35,6 +35,7 @@ def host_controllers(managed: bool) -> Iterator[Controller]:
 def host_watchers(machine: Machine) -> Iterator[Watcher]:
     """What serves on the node. Each loads its server when the configuration wants it."""
     from dozen.node.controllers.block.trim import TrimWatcher
+    from dozen.node.controllers.host.oom import OomWatcher
     from dozen.node.controllers.host.watchdog import WatchdogWatcher
     from dozen.node.controllers.network.probes import ProbeWatcher
     from dozen.node.hostdns.watcher import HostDNSWatcher
@@ -50,3 +51,4 @@ def host_watchers(machine: Machine) -> Iterator[Watcher]:
     if machine.mode != "container":
         yield WatchdogWatcher(machine.store, machine)
         yield TrimWatcher(machine.store, machine)
+        yield OomWatcher(machine.store, machine)

@@ -46,13 +46,15 @@ def network_controllers(managed: bool = True) -> Iterator[Controller]:
 
 def later_controllers() -> Iterator[Controller]:
     """What plans too, and may wait until the node answers."""
-    from dozen.node.controllers.network import firewall, rules, tunnels
+    from dozen.node.controllers.network import aliases, firewall, rules, tunnels
 
     yield tunnels.TunnelController()
     yield rules.RoutingRuleSpecController()
     yield rules.RoutingRuleController()
     yield firewall.FirewallChainController()
     yield firewall.FirewallController()
+    yield aliases.LinkAliasSpecController()
+    yield aliases.LinkAliasController()
 
 
 def network_watchers(store: Store, log: logging.Logger, managed: bool = True) -> Iterator[Watcher]:

@@ -18,6 +18,7 @@ from dozen.machinery.resources.operator import DHCP_LEASE
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 from dozen.node.controllers.network.matching import (
     LOOPBACK,
+    called,
     find_members,
     is_physical,
     is_up,
@@ -45,6 +46,7 @@ class LinkSpecController:
         settings = view.get(NETWORK_SETTINGS, NETWORK)
         if settings is None:
             return  # not yet known
+        links = {link.id: link for link in called(settings.spec, links.values())}
         entries = settings_by_link(settings.spec, links.values())
         members = find_members(entries, links.values())
         for name in dict.fromkeys((*links, *entries)):

@@ -29,12 +29,21 @@ def settings_by_link(settings: NetworkSettings, links: Iterable[Resource[LinkSta
 
     Of several entries that fit a link the first one counts.
     """
-    there = tuple(links)
+    there = tuple(called(settings, links))
     found: dict[str, LinkSettings] = {}
     for entry in settings.links:
         for name in _names(entry, there):
             found.setdefault(name, entry)
     return found
+
+
+def called(settings: NetworkSettings, links: Iterable[Resource[LinkStatusSpec]]) -> Iterable[Resource[LinkStatusSpec]]:
+    """The links with the names that the configuration gives them beside their own."""
+    if not settings.aliases:
+        return links
+    from dozen.node.controllers.network.aliases import with_aliases
+
+    return with_aliases(settings.aliases, links)
 
 
 def _names(entry: LinkSettings, links: tuple[Resource[LinkStatusSpec], ...]) -> Iterable[str]:

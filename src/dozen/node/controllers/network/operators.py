@@ -11,7 +11,7 @@ from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.operator import DHCP4, OPERATOR_SPEC, ClientIdentifier, DHCP4Operator, OperatorSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS, LinkSettings
-from dozen.node.controllers.network.matching import LOOPBACK, find_members, is_physical, settings_by_link
+from dozen.node.controllers.network.matching import LOOPBACK, called, find_members, is_physical, settings_by_link
 
 ROUTE_METRIC = 1024  # above that of routes given by hand, so that those win
 
@@ -27,7 +27,7 @@ class OperatorController:
         settings = view.get(NETWORK_SETTINGS, NETWORK)
         if settings is None:
             return  # not yet known
-        links = view.list(LINK_STATUS)
+        links = tuple(called(settings.spec, view.list(LINK_STATUS)))
         entries = settings_by_link(settings.spec, links)
         members = find_members(entries, links)
         for link in links:
