@@ -121,6 +121,11 @@ def _install(config: Config) -> Iterator[Complaint]:
     install = _machine(config).install
     if install and install.disk and install.disk_selector:
         yield "machine.install.diskSelector", "and disk are two ways to say the same; keep one"
+    if install and install.disk_selector:
+        from dozen.machinery.config.disk_choice import complaints
+
+        for field, words in complaints(install.disk_selector):
+            yield f"machine.install.diskSelector{'.' if field else ''}{field}", words
 
 
 def _parameters(config: Config) -> Iterator[Complaint]:

@@ -66,7 +66,7 @@ SUPPORT: dict[str, Support] = {
     "machine.disks": _NO_VOLUMES,
     "machine.install": _INSTALLED,
     "machine.install.disk": Support(State.USED, "the disk for META, STATE and EPHEMERAL"),
-    "machine.install.diskSelector": _ignored("name the disk in machine.install.disk"),
+    "machine.install.diskSelector": Support(State.USED, "the first disk that it fits, for the same"),
     "machine.install.extensions": _ignored("an image holds what its recipes list"),
     "machine.files": Support(State.USED, "below /var, and changes of files in /etc; not the node's own"),
     "machine.env": _VARIABLES,

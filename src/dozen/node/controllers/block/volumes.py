@@ -24,9 +24,9 @@ from dozen.machinery.effects.block import FormatXFS, RepairXFS, WritePartitionTa
 from dozen.machinery.effects.mount import Mount
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import block, config
-from dozen.node.configuration import complete, parse
+from dozen.node.configuration import complete
+from dozen.node.controllers.block.wanted import EPHEMERAL, META, STATE, is_ours, is_settled, setting, wanted_disk
 
-META, STATE, EPHEMERAL = "META", "STATE", "EPHEMERAL"
 MIB = 1 << 20
 # behaviours of the reference: META 1 MiB raw, STATE 100 MiB, EPHEMERAL all that is left.
 LAYOUT = ((META, 1 * MIB), (STATE, 100 * MIB), (EPHEMERAL, 0))
@@ -120,7 +120,7 @@ def choose_disk(view: View) -> Choice:
     """
     wanted = wanted_disk(view)
     owners = sorted(
-        {each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if _is_ours(each.spec)}, key=natural
+        {each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if is_ours(each.spec)}, key=natural
     )
     if wanted in owners:
         return Choice(present=wanted)
@@ -135,14 +135,10 @@ def choose_disk(view: View) -> Choice:
     if owners and not wanted:
         return Choice(present=owners[0])
     # A disk that its owner named needs no comparison with disks that are still to be found.
-    if not wanted and not _settled(view):
+    if not wanted and not is_settled(view):
         return Choice(reason="waiting for all disks to be found", waiting=True)
     choice = _choose_blank(view, wanted)
-    return choice._replace(waiting=choice.waiting or not _settled(view))
-
-
-def _is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
-    return spec.partition_label == EPHEMERAL and spec.parent != ""
+    return choice._replace(waiting=choice.waiting or not is_settled(view))
 
 
 def _choose_blank(view: View, wanted: str | None) -> Choice:
@@ -152,12 +148,12 @@ def _choose_blank(view: View, wanted: str | None) -> Choice:
     if wanted == "":
         return _first_blank(view)
     if wanted is None or view.get(block.DISK, wanted) is None:
-        return Choice(reason="machine.install.disk names a disk that this machine does not have")
+        return Choice(reason=f"{setting(view)} names a disk that this machine does not have")
     if _has_unread(view, wanted):
         return Choice(reason=_unread([wanted]), waiting=True)
     # Named by its owner, a disk may hold stray data; still nothing that is recognizably somebody's.
     refusal = refuse_disk(view, wanted, named=True)
-    return Choice(reason=f"machine.install.disk cannot be used: {refusal}") if refusal else Choice(blank=wanted)
+    return Choice(reason=f"{setting(view)} cannot be used: {refusal}") if refusal else Choice(blank=wanted)
 
 
 def _first_blank(view: View) -> Choice:
@@ -212,30 +208,10 @@ def refuse_disk(view: View, name: str, *, named: bool) -> str:
     return f"{name} holds data"
 
 
-def wanted_disk(view: View) -> str | None:
-    """The name of the disk that machine.install.disk means; "" when it names none, None when there is no such disk."""
-    resource = view.get(config.MACHINE_CONFIG, config.ACTIVE)
-    if resource is None:
-        return ""
-    machine = parse(resource.spec.text).machine
-    path = machine.install.disk if machine is not None and machine.install is not None else ""
-    if not path:
-        return ""
-    for disk in view.list(block.DISK):
-        if path == disk.spec.dev_path or path in disk.spec.symlinks:
-            return disk.id
-    return None
-
-
 def system_disk(view: View) -> str:
     """The name of the disk that the root file system is on, or ""."""
     found = view.get(block.SYSTEM_DISK, "system-disk")
     return "" if found is None else found.spec.disk_id
-
-
-def _settled(view: View) -> bool:
-    scan = view.get(words.SCAN, words.DEVICES)
-    return scan is not None and scan.spec.settled
 
 
 def _both(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dozen.linux import block_kinds as words
+from dozen.machinery import yaml
 from dozen.machinery.config import generate
 from dozen.machinery.effects.block import FormatXFS, RepairXFS, WritePartitionTable
 from dozen.machinery.effects.mount import Mount
@@ -230,6 +231,48 @@ def test_the_named_disk_is_missing() -> None:
     effects, volumes = Scene().disk("vdb").configured("/dev/sdz").plan()
     assert effects == []
     assert volumes["EPHEMERAL"].error_message == "machine.install.disk names a disk that this machine does not have"
+
+
+def selecting(scene: Scene, selector: dict[str, str]) -> Scene:
+    """The configuration chooses a disk by what it is."""
+    data = yaml.load(text_of("").partition("\n---\n")[0])
+    data["machine"]["install"] = {"diskSelector": selector}
+    text = config.MachineConfigSpec(text=yaml.dump(data))
+    scene.view.add(config.MACHINE_CONFIG, config.ACTIVE, text)
+    return scene
+
+
+def test_the_first_disk_that_a_selector_fits_is_partitioned() -> None:
+    scene = Scene().disk("vdb", model="A").disk("vdd", model="WDC 2").disk("vdc", model="WDC 1")
+    effects, _ = selecting(scene, {"model": "WDC*"}).plan()
+    assert effects == [WritePartitionTable("/dev/vdc", 7, LAYOUT, words.BLANK)]
+
+
+def test_of_those_that_a_selector_fits_the_one_with_the_volumes_stays() -> None:
+    scene = Scene().disk("vda").ours("vdb").mounted("/dev/vdb3")
+    effects, volumes = selecting(scene, {"size": "> 1GB"}).plan()
+    assert effects == []
+    assert volumes["EPHEMERAL"].phase == "ready"
+
+
+def test_a_selector_waits_until_all_disks_are_known() -> None:
+    scene = Scene(settled=False).disk("vdb")
+    effects, volumes = selecting(scene, {"type": "ssd"}).plan()
+    assert effects == []
+    assert volumes["EPHEMERAL"].phase == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("selector", "words_"),
+    [
+        ({"serial": "none"}, "machine.install.diskSelector names a disk that this machine does not have"),
+        ({"type": "ssd"}, "machine.install.diskSelector cannot be used: vdb holds ext4"),
+    ],
+)
+def test_a_selector_that_finds_no_disk_to_use_is_told(selector: dict[str, str], words_: str) -> None:
+    effects, volumes = selecting(Scene().disk("vdb", words.RECOGNIZED, "ext4").disk("vdc"), selector).plan()
+    assert effects == []
+    assert volumes["EPHEMERAL"].error_message == words_
 
 
 # -- Disks that carry our labels.
