@@ -5,11 +5,14 @@ from __future__ import annotations
 import struct
 
 from dozen.linux import ethtool, firewall, linkkinds, netlink, rtnetlink, rules, wireguard
+from dozen.linux.ethernet import pack_settings
 from dozen.machinery.config import ConfigError, load
+from dozen.machinery.config.effective import find_documents
 from dozen.machinery.effects.firewall import SetFirewall
 from dozen.machinery.resources.link import BondMaster, LinkSpec, LinkStatusSpec, Wireguard, WireguardPeer
 from dozen.machinery.resources.settings import NetworkSettings
 from dozen.node.controllers.network import logical
+from dozen.node.controllers.network.ethernet import read_document
 from dozen.node.controllers.network.firewall import plan_ingress, plan_prerouting
 from dozen.node.controllers.network.rules import read_rule
 from dozen.node.controllers.settings import network_settings
@@ -71,6 +74,12 @@ def made_links(data: bytes) -> None:
                 list(wireguard.pack_device(entry.name, spec.wireguard, [None] * len(spec.wireguard.peers)))
 
 
+def drivers(data: bytes) -> None:
+    """What drivers of Ethernet links are to do, in the kernel's terms."""
+    for document in find_documents(load(data.decode(errors="replace")), "EthernetConfig"):
+        list(pack_settings("eth0", read_document(document)))
+
+
 def filters(data: bytes) -> None:
     """Rules of routing and of the firewall, as messages for the kernel."""
     found = settings(data)
@@ -119,6 +128,14 @@ name: wg0
 privateKey: %s
 peers: [{publicKey: %s, endpoint: "10.0.0.2:51820", allowedIPs: [10.1.0.0/16]}]
 """ % (KEY.encode(), KEY.encode())
+DRIVERS = b"""apiVersion: v1alpha1
+kind: EthernetConfig
+name: eth0
+features: {tx-lro: false}
+rings: {rx: 5, tx-push: true, tcp-data-split: true}
+channels: {combined: 2}
+wakeOnLan: [magic, arp]
+"""
 FILTERS = b"""apiVersion: v1alpha1
 kind: NetworkDefaultActionConfig
 ingress: block
@@ -153,5 +170,6 @@ TARGETS = (
     Target("ethernet", driver, (OSError,), [bytes(range(64)) + b"rx-gro\0tx-lro\0" * 40]),
     Target("netlink-refusal", refusal, (netlink.NetlinkError, netlink.MalformedMessage), [ACCEPTED, REFUSED]),
     Target("made-links", made_links, (ConfigError,), [LINKS]),
+    Target("drivers", drivers, (ConfigError,), [DRIVERS]),
     Target("filters", filters, (ConfigError,), [FILTERS]),
 )

@@ -20,9 +20,18 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from network_scenarios import ip, node, until
 
 from dozen.engine.store import Store
-from dozen.linux import network
-from dozen.machinery.effects.links import MakeLink
+from dozen.linux import ethtool, network
+from dozen.machinery.config.generating import generate
+from dozen.machinery.effects.links import MakeLink, SetEthernet
 from dozen.machinery.plan import Temporary
+from dozen.machinery.resources import config
+from dozen.machinery.resources.ethernet import (
+    ETHERNET_STATUS,
+    ETHERNET_TOLD,
+    EthernetSpecSpec,
+    EthernetStatusSpec,
+    RingsSpec,
+)
 from dozen.machinery.resources.link import (
     LINK_ALIAS_SPEC,
     LINK_SPEC,
@@ -47,6 +56,7 @@ from dozen.machinery.resources.settings import (
     LogicalLink,
     NetworkSettings,
 )
+from dozen.node.controllers.network.ethernet import EthernetWatcher
 
 
 def show(name: str) -> dict[str, Any]:
@@ -251,6 +261,47 @@ async def links_have_other_names() -> None:
             )
             settle(store)
             await until(lambda: not any(names(each)[0] or names(each)[1] for each in ("eth0", "eth1", "far0")), "none")
+
+
+async def the_driver_of_a_link_is_told() -> None:
+    ip("link add eth0 up numrxqueues 4 numtxqueues 4 type veth peer name far0")
+    document = """---
+apiVersion: v1alpha1
+kind: EthernetConfig
+name: {}
+features: {{tx-generic-segmentation: {}}}
+channels: {{rx: 2}}
+"""
+    text = generate("native", "https://127.0.0.1:6443").worker
+
+    def told(store: Store) -> EthernetStatusSpec:
+        found = store.find(ETHERNET_STATUS, "eth0")
+        return found.spec if found is not None else EthernetStatusSpec()
+
+    def feature(store: Store) -> str:
+        return next((each.status for each in told(store).features if each.name == "tx-generic-segmentation"), "")
+
+    with pytest.MonkeyPatch.context() as patching:
+        # No link in a namespace is hardware; this one stands in for it, and has a driver all the same.
+        patching.setattr("dozen.node.controllers.network.ethernet.is_physical", lambda link: link.kind == "veth")
+        async with node(NetworkSettings(), EthernetWatcher) as (store, _):
+            await until(lambda: feature(store) == "on", "what the driver does by itself")
+            put_configuration(store, text + document.format("eth0", "false"))
+            await until(lambda: feature(store) == "off", "a feature is off")
+            await store.wait_for(ETHERNET_TOLD, "eth0")
+            channels = ethtool.read_ethernet("eth0").channels
+            assert channels is not None
+            assert (channels.rx, channels.tx) == (2, 4)
+            put_configuration(store, text + document.format("eth0", "true"))
+            await until(lambda: feature(store) == "on", "and on again")
+        with pytest.raises(Temporary, match="rings: Operation not supported"):
+            await network.run(SetEthernet("eth0", EthernetSpecSpec(rings=RingsSpec(rx=7))))
+        with pytest.raises(Temporary, match="feature flying"):
+            await network.run(SetEthernet("eth0", EthernetSpecSpec(features={"flying": True})))
+
+
+def put_configuration(store: Store, text: str) -> None:
+    store.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=text))
 
 
 async def a_vrf_has_a_table_of_its_own() -> None:

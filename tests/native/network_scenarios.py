@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from dozen.engine.publisher import Watcher
 from dozen.engine.runtime import Runtime
 from dozen.engine.store import Store
 from dozen.linux import ethtool, network, ntp
@@ -255,7 +256,9 @@ async def a_client_survives_its_link() -> None:
 
 
 @contextlib.asynccontextmanager
-async def node(settings: NetworkSettings) -> AsyncIterator[tuple[Store, dict[str, str]]]:
+async def node(
+    settings: NetworkSettings, *more: Callable[[Store], Watcher]
+) -> AsyncIterator[tuple[Store, dict[str, str]]]:
     """All of a node's network controllers and watchers, for real; files are only looked at."""
     files: dict[str, str] = {}
 
@@ -269,7 +272,7 @@ async def node(settings: NetworkSettings) -> AsyncIterator[tuple[Store, dict[str
     runtime = Runtime(store, run, LOG)
     for controller in (*network_controllers(), *later_controllers()):
         runtime.add(controller)
-    for watcher in (*network_watchers(store, LOG), RoutingRuleWatcher()):
+    for watcher in (*network_watchers(store, LOG), RoutingRuleWatcher(), *(make(store) for make in more)):
         runtime.add_watcher(watcher)
     store.put(NETWORK_SETTINGS, NETWORK, settings)
     store.put(TIME_SETTINGS, TIME, TimeSettings())

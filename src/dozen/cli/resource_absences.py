@@ -62,9 +62,6 @@ ABSENT: dict[str, str] = {
     "the interfaces of the configuration are in NetworkSettings.config.dozen, all in one": """
         DeviceConfigSpecs.net.talos.dev network sensitive deviceconfigspec dcs
     """,
-    "links keep the settings of their drivers, which EthernetStatuses tells": """
-        EthernetSpecs.net.talos.dev network - ethernetspec es
-    """,
     "links are followed by what the kernel announces; nobody asks for another look": """
         LinkRefreshes.net.talos.dev network - linkrefresh lr lrs
     """,

@@ -49,7 +49,7 @@ SHOWN: dict[str, str] = {
     """,
     "native/test_links.py": """
         test_scenario
-            LinkAliasSpecs.net.talos.dev
+            LinkAliasSpecs.net.talos.dev EthernetSpecs.net.talos.dev EthernetTold.net.dozen
     """,
     "native/test_oom.py": """
         test_pods_end_one_after_another_while_memory_is_short

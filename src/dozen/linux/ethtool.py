@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 SIOCETHTOOL = 0x8946
-GRINGPARAM, GSTRINGS, GSSET_INFO, GFEATURES, GCHANNELS = 0x10, 0x1B, 0x37, 0x3A, 0x3C
+GWOL, GRINGPARAM, GSTRINGS, GSSET_INFO, GFEATURES, GCHANNELS = 0x05, 0x10, 0x1B, 0x37, 0x3A, 0x3C
 FEATURES = 4  # ETH_SS_FEATURES
 NAME_SIZE = 32  # ETH_GSTRING_LEN
 WORDS = struct.Struct("=9I")
@@ -63,6 +63,7 @@ class Details(NamedTuple):
     rings: Rings | None = None
     channels: Channels | None = None
     features: tuple[Feature, ...] = ()
+    wake_on_lan: int = 0  # bits, as WAKE_PHY
 
 
 def read_ethernet(name: str) -> Details:
@@ -85,7 +86,17 @@ def read_details(ask: Ask) -> Details:
         features = _features(ask)
     except OSError:
         features = ()
-    return Details(Rings(*rings) if rings else None, Channels(*channels) if channels else None, features)
+    return Details(
+        Rings(*rings) if rings else None, Channels(*channels) if channels else None, features, _ways_to_wake(ask)
+    )
+
+
+def _ways_to_wake(ask: Ask) -> int:
+    """Which packets wake the machine: a struct ethtool_wolinfo of what is possible, what is so, and a password."""
+    try:
+        return int(struct.unpack_from("=3I", ask(struct.pack("=3I6x2x", GWOL, 0, 0)))[2])
+    except OSError:
+        return 0
 
 
 def _words(ask: Ask, command: int) -> tuple[int, ...]:

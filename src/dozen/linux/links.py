@@ -22,6 +22,11 @@ async def run(effect: Effect) -> None:
             from dozen.linux import wireguard
 
             await wireguard.set_up(effect.link, effect.settings)
+        if isinstance(effect, effects.SetEthernet):
+            from dozen.linux import ethernet
+
+            ethernet.set_up(effect.link, effect.settings)
+            return
         with Network() as network:
             _run(network, effect)
     except (OSError, UnknownLink, ValueError) as error:

@@ -17,6 +17,8 @@ def driver(*known: int, features: tuple[int, int, int] = (0, 0, 0)) -> Details:
         (command,) = struct.unpack_from("=I", request)
         if command not in known:
             raise OSError(errno.EOPNOTSUPP, "not supported")
+        if command == 0x05:
+            return struct.pack("=3I8x", command, 0x2F, 0x21)
         if command in (0x10, 0x3C):
             return struct.pack("=9I", command, *range(1, 9))
         if command == 0x37:
@@ -40,6 +42,10 @@ def test_a_driver_that_knows_all() -> None:
 def test_what_a_driver_does_not_know_is_left_out() -> None:
     assert driver() == Details()
     assert driver(0x3C) == Details(channels=Channels(1, 2, 3, 4, 5, 6, 7, 8))
+
+
+def test_which_packets_wake_the_machine() -> None:
+    assert driver(0x05) == Details(wake_on_lan=0x21)
 
 
 def test_a_link_that_is_gone_tells_nothing() -> None:

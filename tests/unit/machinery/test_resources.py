@@ -105,7 +105,9 @@ class Descriptions:
         entry.options.map_entry = True
         for key, number in (("key", 1), ("value", 2)):
             entry.field.add(name=key, number=number, type=FIELD.TYPE_STRING, label=FIELD.LABEL_OPTIONAL)
-        if (inner := row.type.strip("{}")) != "string":
+        if (inner := row.type.strip("{}")) == "bool":
+            entry.field[1].type = FIELD.TYPE_BOOL
+        elif inner != "string":
             entry.field[1].type = FIELD.TYPE_MESSAGE
             entry.field[1].type_name = f".t.{self.describe(struct_named(cls, inner))}"
         return entry.name
@@ -161,6 +163,7 @@ SIMPLE: dict[str, st.SearchStrategy[object]] = {
     "duration": st.integers(-(10**18), 10**18),
     "timestamp": st.integers(0, 10**19),
     "{string}": st.dictionaries(texts, texts, max_size=3),
+    "{bool}": st.dictionaries(texts, st.booleans(), max_size=3),
     "json": st.dictionaries(
         texts,
         st.recursive(

@@ -374,6 +374,7 @@ _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
     "BlackholeRouteConfig": _blackhole_document,
     "DHCPv4Config": _lease_document,
     "DHCPv6Config": _lease_document,
+    "EthernetConfig": _later("rules_host", "check_ethernet_document"),
     "HostnameConfig": _hostname_document,
     "KubeNetworkConfig": _later("rules_kubernetes", "check_network_document"),
     "KubeNodeConfig": _later("rules_kubernetes", "check_node_document"),

@@ -67,6 +67,17 @@ def check_host_document(model: object) -> Iterator[Complaint]:
     yield from _DOCUMENTS[type(model).__name__](model)
 
 
+def check_ethernet_document(model: object) -> Iterator[Complaint]:
+    """Rules of EthernetConfig: what drivers are told are numbers of 32 bits."""
+    said: Any = model
+    for part in ("rings", "channels"):
+        settings = getattr(said, part)
+        for field in settings.__struct_fields__ if settings is not None else ():
+            value = getattr(settings, field)
+            if value is not None and not 0 <= value < 1 << 32:
+                yield f"{part}.{field.replace('_', '-')}", f"expected a number from 0 to {(1 << 32) - 1}, found {value}"
+
+
 def _environment(model: EnvironmentConfig) -> Iterator[Complaint]:
     yield from _variables("variables", model.variables)
 

@@ -114,7 +114,7 @@ SUPPORT: dict[str, Support] = {
     "DummyLinkConfig:": _USED,
     "EnvironmentConfig:": _VARIABLES,
     "EtcFileConfig:": Support(State.USED, "except for files that the node itself writes"),
-    "EthernetConfig:": _ignored("links keep their driver's settings"),
+    "EthernetConfig:": Support(State.USED, "for physical links, as far as their drivers take it"),
     "EventSinkConfig:": _USED,
     "ExistingVolumeConfig:": _NO_VOLUMES,
     "ExtensionServiceConfig:": _ignored("an image holds what its recipes list"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dozen.machinery.plan import Effect
+from dozen.machinery.resources.ethernet import EthernetSpecSpec
 from dozen.machinery.resources.link import LinkSpec, LinkStatusSpec, Wireguard
 
 
@@ -70,3 +71,14 @@ class SetAlias(Effect, msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"call link {self.link} {self.alias} as well" if self.alias else f"take a name off link {self.link}"
+
+
+class SetEthernet(Effect, msgspec.Struct, frozen=True):
+    """Have the driver of a link set as said: only what is given changes."""
+
+    link: str
+    settings: EthernetSpecSpec
+
+    def __str__(self) -> str:
+        names = [name for name in self.settings.__struct_fields__ if getattr(self.settings, name) not in (None, {}, ())]
+        return f"set {', '.join(names).replace('_', ' ')} of ethernet link {self.link}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dozen.machinery.resource import Kind
 from dozen.machinery.resources.spec import Spec
 
@@ -61,7 +63,7 @@ class EthernetChannels(Spec):
 
 
 class EthernetStatusSpec(Spec):
-    """A physical link; the id is its name. Modes and waking over the network are not asked for."""
+    """A physical link; the id is its name. Its modes are not asked for."""
 
     link_state: bool = False
     speed_mbit: int = 0
@@ -72,11 +74,13 @@ class EthernetStatusSpec(Spec):
     rings: EthernetRings | None = None
     features: tuple[EthernetFeature, ...] = ()
     channels: EthernetChannels | None = None
+    wake_on_lan: tuple[str, ...] = ()
 
     WIRE = """
         1 linkState bool omit, 2 speedMbit int64 omit, 3 port enum:Port, 4 duplex enum:Duplex,
         5 ourModes [string] omit, 6 peerModes [string] omit, 7 rings EthernetRings omit,
-        8 features [EthernetFeature] omit, 9 channels EthernetChannels omit
+        8 features [EthernetFeature] omit, 9 channels EthernetChannels omit,
+        10 wakeOnLAN [enum:WOLMode] omit
     """
 
 
@@ -87,4 +91,84 @@ ETHERNET_STATUS = Kind(
     "EthernetStatus",
     aliases=("ethtool", "ethernetstatus", "es"),
     columns=(("Link", "{.linkState}"), ("Speed", "{.speedMbit}")),
+)
+
+
+class RingsSpec(Spec):
+    """Places that there should be in the queues; 0 and None leave what there is."""
+
+    rx: int = 0
+    tx: int = 0
+    rx_mini: int = 0
+    rx_jumbo: int = 0
+    rx_buf_len: int = 0
+    cqe_size: int = 0
+    tx_push: bool | None = None
+    rx_push: bool | None = None
+    tx_push_buf_len: int = 0
+    tcp_data_split: bool | None = None
+
+    WIRE = """
+        1 rx uint32 omit, 4 tx uint32 omit, 2 rx-mini uint32 omit, 3 rx-jumbo uint32 omit, 5 rx-buf-len uint32 omit,
+        6 cqe-size uint32 omit, 7 tx-push bool omit, 8 rx-push bool omit, 9 tx-push-buf-len uint32 omit,
+        10 tcp-data-split bool omit
+    """
+
+
+class ChannelsSpec(Spec):
+    """Queues that there should be; 0 leaves what there is."""
+
+    rx: int = 0
+    tx: int = 0
+    other: int = 0
+    combined: int = 0
+
+    WIRE = "1 rx uint32 omit, 2 tx uint32 omit, 3 other uint32 omit, 4 combined uint32 omit"
+
+
+NO_WAY = "0"  # the number of no mode: a list on the wire cannot be absent
+
+
+class EthernetSpecSpec(Spec):
+    """How the driver of a link should be set; the id is the link's name.
+
+    No ``wake_on_lan`` leaves what there is; `NO_WAY` alone has nothing wake the machine.
+    """
+
+    rings: RingsSpec | None = None
+    features: Mapping[str, bool] = {}
+    channels: ChannelsSpec | None = None
+    wake_on_lan: tuple[str, ...] = ()
+
+    WIRE = """
+        1 rings RingsSpec omit, 2 features {bool} omit, 3 channels ChannelsSpec omit,
+        4 wakeOnLan [enum:WOLMode] omit
+    """
+
+
+ETHERNET_SPEC = Kind(
+    "EthernetSpecs.net.talos.dev",
+    "network",
+    EthernetSpecSpec,
+    "EthernetSpec",
+    aliases=("ethernetspec", "es"),
+)
+
+
+class EthernetToldSpec(Spec):
+    """A link whose driver has been told: which link, by number, and which version of its EthernetSpec."""
+
+    index: int = 0
+    spec_version: str = ""
+
+    WIRE = "1 index uint32, 2 specVersion string"
+
+
+ETHERNET_TOLD = Kind(
+    "EthernetTold.net.dozen",
+    "network",
+    EthernetToldSpec,
+    "EthernetTold",
+    aliases=("ethernettold",),
+    columns=(("Index", "{.index}"), ("Spec Version", "{.specVersion}")),
 )

@@ -105,6 +105,13 @@ def _repeated(cls: type[msgspec.Struct], number: int, type_: str) -> Encoder:
 
 def _map(cls: type[msgspec.Struct], number: int, type_: str) -> Encoder:
     tag = varint(number << 3 | LENGTH)
+    if type_ == "bool":
+        return lambda values: b"".join(
+            [
+                tag + _delimited(_entry(1, key.encode()) + bytes((2 << 3 | VARINT, values[key])))
+                for key in sorted(values)
+            ]
+        )
     if type_ != "string":
         _nested(cls, type_)
 

@@ -27,7 +27,7 @@ enum:Name flags:Name      str                   number, see `dozen.machinery.res
 json                      Mapping of plain data google.protobuf.Struct
 Name                      struct or None        message
 [type]                    tuple                 repeated
-{string} {Name}           Mapping               map from string to string or to message
+{string} {bool} {Name}    Mapping               map from string to string, bool or message
 ========================  ====================  =============================================
 
 The table is text so that importing a module of specs costs nothing; it is read when a spec is first rendered

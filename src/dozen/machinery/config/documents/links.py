@@ -113,12 +113,15 @@ class EthernetChannelsConfig(Model, frozen=True):
     combined: int = 0
 
 
+WakeOnLan = Literal["phy", "unicast", "multicast", "broadcast", "arp", "magic", "magicsecure", "filter"]
+
+
 class EthernetConfig(Document, frozen=True):
     name: str
     features: dict[str, bool] = msgspec.field(default_factory=dict)
     rings: EthernetRingsConfig | None = None
     channels: EthernetChannelsConfig | None = None
-    wake_on_lan: tuple[str, ...] = ()
+    wake_on_lan: tuple[WakeOnLan, ...] | None = None
 
 
 class LinkConfig(LinkDocument, frozen=True, kw_only=True):

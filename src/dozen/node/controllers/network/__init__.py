@@ -46,7 +46,7 @@ def network_controllers(managed: bool = True) -> Iterator[Controller]:
 
 def later_controllers() -> Iterator[Controller]:
     """What plans too, and may wait until the node answers."""
-    from dozen.node.controllers.network import aliases, firewall, rules, tunnels
+    from dozen.node.controllers.network import aliases, ethernet, firewall, rules, tunnels
 
     yield tunnels.TunnelController()
     yield rules.RoutingRuleSpecController()
@@ -55,6 +55,8 @@ def later_controllers() -> Iterator[Controller]:
     yield firewall.FirewallController()
     yield aliases.LinkAliasSpecController()
     yield aliases.LinkAliasController()
+    yield ethernet.EthernetSpecController()
+    yield ethernet.EthernetController()
 
 
 def network_watchers(store: Store, log: logging.Logger, managed: bool = True) -> Iterator[Watcher]:
