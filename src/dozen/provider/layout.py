@@ -102,8 +102,8 @@ cluster:
     extraArgs: {heartbeat-interval: "1000", election-timeout: "10000"}
 """
 """The profile ``emulated``: patience for machines without hardware virtualization, which are some thirty times slower.
-At the usual limits a busy one loses elections that nobody else stands in, and Kubernetes takes its node for dead. Renewing
-these leases every two seconds, as is usual, was three quarters of what an idle API server wrote."""
+At the usual limits a busy one loses elections that nobody else stands in, and Kubernetes takes its node for dead.
+Renewing these leases every two seconds, as is usual, was three quarters of what an idle API server wrote."""
 
 
 def configure(
