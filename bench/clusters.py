@@ -61,7 +61,7 @@ KUBEADM_MARKS: Marks = {
     "initialized": re.compile(r"BENCH initialized"),
     "applied": re.compile(r"BENCH applied"),
 }
-FAILED = re.compile(r"BENCH failed")
+FAILED, AGAIN = re.compile(r"BENCH failed"), re.compile(r"BENCH again")
 
 
 # -- What both are asked.
@@ -164,7 +164,9 @@ async def measure_kubeadm(machine: Machine, clock: Clock, system: KubeadmSystem)
         await first_of(asyncio.create_task(note_idle(machine, clock.boot)), console)
     finally:
         console.cancel()
-    memory = {match["name"].lower(): int(match["kib"]) for match in MEMORY.finditer(read_console(machine.console))}
+    told = read_console(machine.console)
+    clock.boot.figures["repeated"] = len(AGAIN.findall(told))
+    memory = {match["name"].lower(): int(match["kib"]) for match in MEMORY.finditer(told)}
     note_used(clock.boot, memory)
 
 

@@ -35,6 +35,7 @@ CLUSTER_ROWS = (
     ("The node's own API answers, s", "seconds", "api"),
     ("etcd told to begin (`bootstrap`; `kubeadm init` started), s", "seconds", "begun"),
     ("`kubeadm init` done, s", "seconds", "initialized"),
+    ("Runs of it that gave up at a slow answer before", "figures", "repeated"),
     ("kubectl has applied the pod network, s", "seconds", "applied"),
     ("API server ready, s", "seconds", "api server"),
     ("Node Ready, s", "seconds", "node"),

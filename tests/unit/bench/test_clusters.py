@@ -73,6 +73,7 @@ def test_every_mark_is_something_that_a_script_says() -> None:
     told = {name for name, pattern in clusters.KUBEADM_MARKS.items() if any(map(pattern.search, lines))}
     assert told == {"containerd", "begun", "initialized", "applied"}
     assert any(map(clusters.FAILED.search, lines))
+    assert any(map(clusters.AGAIN.search, lines))
     # One is the beginning of another.
     assert not clusters.KUBEADM_MARKS["begun"].search("BENCH initialized")
 
