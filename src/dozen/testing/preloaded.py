@@ -27,13 +27,16 @@ from dozen.compose.tree import Entry, Tree, Why
 from dozen.compose.unpack import read_file
 from dozen.machinery.kubernetes.versions import AGNHOST_IMAGE
 
-# Names of upstream's images at the version of Kubernetes that the components have (test/utils/image/manifest.go).
+# Names of upstream's images at the version of Kubernetes that the components have (test/utils/image/manifest.go); a
+# deployment is changed from one version of agnhost to another.
+E2E_AGNHOST_BEFORE = "registry.k8s.io/e2e-test-images/agnhost:2.55"
 E2E_PAUSE = "registry.k8s.io/pause:3.10.2"
 E2E_BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1"
 
 AGNHOST, BUSYBOX, PAUSE = "agnhost", "busybox", "pause"
 IMAGES = (
     ContainerImage(AGNHOST_IMAGE, (BUSYBOX, AGNHOST), ("/agnhost",), command=("pause",)),
+    ContainerImage(E2E_AGNHOST_BEFORE, (BUSYBOX, AGNHOST), ("/agnhost",), command=("pause",)),
     ContainerImage(E2E_BUSYBOX, (BUSYBOX,), (), command=("sh",)),
     ContainerImage(E2E_PAUSE, (PAUSE,), ("/pause",), user="65535:65535"),
 )
