@@ -188,7 +188,6 @@ def filesystems(node: LiveNode) -> dict[str, str]:
     return {line.split()[1]: line.split()[2] for line in node.read("/proc/1/mounts").decode().splitlines()}
 
 
-@pytest.mark.cluster
 def test_a_privileged_pod_makes_an_xfs_volume_on_lvm(cluster: KubeCluster, node: LiveNode) -> None:
     """What storage drivers do: the host's lvm and mkfs.xfs on a disk, a mount below /var that pods then use."""
     cluster.apply(workloads.namespace("storage", "privileged"))
