@@ -157,7 +157,9 @@ def test_another_authority_takes_the_place_of_the_first(own: LiveNode, tmp_path:
     trusting = talosconfig.parse(new.read_text()).select()
     mixed = msgspec.structs.replace(trusting, crt=context.crt, key=context.key)
     old.write_text(render(Talosconfig("rotated", {"rotated": mixed})))
-    assert run(old, "version").returncode == 3
+    refused = run(old, "version")
+    # TLS 1.3 refuses a client's certificate after the handshake: its reason may be lost with the connection.
+    assert (refused.returncode in (1, 3), "certificate" in refused.stderr) == (True, True), refused.stderr
 
 
 # -- The end.
