@@ -22,6 +22,7 @@ from dozen.provider.access import ask_version
 from dozen.provider.container import Container
 from dozen.provider.machines import BootImage, MachineSpec, OpenStep, report_nothing
 from dozen.provider.waiting import await_answer
+from dozen.testing.commands import run_dozenctl
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
 from native.privileges import require_root
@@ -37,8 +38,7 @@ def dozenctl(native: LiveNode, tmp_path: Path) -> Run:
     path.write_text(render(Talosconfig("native", {"native": context})))
 
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dozen.cli", "--talosconfig", str(path), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = run_dozenctl(path, arguments, tmp_path)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -142,8 +142,7 @@ def test_another_authority_takes_the_place_of_the_first(own: LiveNode, tmp_path:
     old.write_text(render(Talosconfig("rotated", {"rotated": context})))
 
     def run(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dozen.cli", "--talosconfig", str(path), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        return run_dozenctl(path, arguments, tmp_path, 200)
 
     planned = run(old, "rotate-ca", "-o", str(new))
     assert (planned.returncode, planned.stdout.count("would be changed"), new.exists()) == (0, 3, False), planned
@@ -169,8 +168,7 @@ def test_a_node_is_shut_down_and_followed_to_its_end(own: LiveNode, tmp_path: Pa
     path = tmp_path / "context"
     context = msgspec.structs.replace(own.context, endpoints=(own.machine.address,), nodes=())
     path.write_text(render(Talosconfig("own", {"own": context})))
-    command = [sys.executable, "-m", "dozen.cli", "--talosconfig", str(path), "shutdown", "--timeout", "60s"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    done = run_dozenctl(path, ("shutdown", "--timeout", "60s"), tmp_path, 90)
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout.splitlines()
     assert f"{own.machine.address}: sequence shutdown: start" in said

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from dozen.client.errors import ClientError
-from dozen.client.machine import Node
-from dozen.rpc.status import Code, RpcError
+from dozen.client.machine import Node, copy_what_is_there
 
 ROOT = "/sys/fs/cgroup"
 Files = Mapping[str, str]
@@ -43,12 +42,7 @@ Show = Callable[[Files], str]
 async def read_groups(node: Node) -> list[Group]:
     """All groups, each before those in it. A file that could not be read counts as one that is not there."""
     chunks: list[bytes] = []
-    try:
-        async for chunk in node.copy(ROOT):
-            chunks.append(chunk)
-    except RpcError as error:
-        if error.code is not Code.DATA_LOSS:
-            raise
+    await copy_what_is_there(node, ROOT, chunks.append)
     return unpack(b"".join(chunks))
 
 

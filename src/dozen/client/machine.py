@@ -13,6 +13,7 @@ from typing import Any
 from dozen.client.connection import Connection
 from dozen.client.errors import NodeError
 from dozen.machinery.messages import enum, message
+from dozen.rpc.status import Code, RpcError
 
 SERVICE = "/machine.MachineService/"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -273,3 +274,16 @@ def _driver(kubernetes: bool) -> int:
 def _containers(request: str, kubernetes: bool) -> Any:
     namespace = KUBERNETES_NAMESPACE if kubernetes else SYSTEM_NAMESPACE
     return message(f"machine.{request}")(namespace=namespace, driver=_driver(kubernetes))
+
+
+async def copy_what_is_there(node: Node, path: str, write: Callable[[bytes], object]) -> RpcError | None:
+    """Hands on `Node.copy`'s archive as it comes. Files that the node could not read are missing in it, and what is
+    returned then says which. Raises any other error."""
+    try:
+        async for chunk in node.copy(path):
+            write(chunk)
+    except RpcError as error:
+        if error.code is not Code.DATA_LOSS:
+            raise
+        return error
+    return None

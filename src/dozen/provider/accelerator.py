@@ -50,7 +50,7 @@ def choose(qemu: Sequence[str], kernel: Path, cache: Path, setting: str | None =
         return Accelerator("tcg", f"there is no {DEVICE}")
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return Accelerator("tcg", f"{DEVICE} may not be opened by this user (the group kvm may)")
-    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {qemu[-1]} {os.getuid()}"
+    key = f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {' '.join(qemu)} {os.getuid()}"
     kept = read_verdict(cache / "kvm.json", key)
     if kept:
         return kept

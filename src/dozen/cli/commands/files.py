@@ -157,18 +157,11 @@ async def _unpack(node: Node, source: str, folder: Path) -> None:
     import tarfile
     import tempfile
 
-    from dozen.rpc.status import Code, RpcError
+    from dozen.client.machine import copy_what_is_there
 
-    incomplete = None
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as spool:
-        try:
-            async for chunk in node.copy(source):
-                spool.write(chunk)
-        except RpcError as error:
-            if error.code is not Code.DATA_LOSS:
-                raise
-            incomplete = error
+        incomplete = await copy_what_is_there(node, source, spool.write)
         spool.seek(0)
         with tarfile.open(fileobj=spool, mode="r:gz") as archive:
             archive.extractall(folder, filter=_keep_inside)

@@ -25,7 +25,7 @@ from dozen.machinery.effects.mount import Mount
 from dozen.machinery.plan import Input, Put, Step, View
 from dozen.machinery.resources import block, config
 from dozen.node.configuration import complete
-from dozen.node.controllers.block.wanted import EPHEMERAL, META, STATE, is_ours, is_settled, setting, wanted_disk
+from dozen.node.controllers.block.wanted import EPHEMERAL, META, STATE, is_settled, owners, setting, wanted_disk
 
 MIB = 1 << 20
 # behaviours of the reference: META 1 MiB raw, STATE 100 MiB, EPHEMERAL all that is left.
@@ -119,21 +119,19 @@ def choose_disk(view: View) -> Choice:
     Only once all devices are known may a blank disk be taken unasked: another may turn up that has the volumes.
     """
     wanted = wanted_disk(view)
-    owners = sorted(
-        {each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if is_ours(each.spec)}, key=natural
-    )
-    if wanted in owners:
+    owning = owners(view)
+    if wanted in owning:
         return Choice(present=wanted)
     system = system_disk(view)
-    if not wanted and system in owners:
+    if not wanted and system in owning:
         return Choice(present=system)
-    if len(owners) > 1 and not wanted:
+    if len(owning) > 1 and not wanted:
         return Choice(
-            reason=f"{_both(owners)} each hold an {EPHEMERAL} volume, and which is this node's cannot be told; "
+            reason=f"{_both(owning)} each hold an {EPHEMERAL} volume, and which is this node's cannot be told; "
             "name it in machine.install.disk or remove the others"
         )
-    if owners and not wanted:
-        return Choice(present=owners[0])
+    if owning and not wanted:
+        return Choice(present=owning[0])
     # A disk that its owner named needs no comparison with disks that are still to be found.
     if not wanted and not is_settled(view):
         return Choice(reason="waiting for all disks to be found", waiting=True)

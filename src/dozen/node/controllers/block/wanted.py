@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 META, STATE, EPHEMERAL = "META", "STATE", "EPHEMERAL"
 
 
-def is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
+def owners(view: View) -> list[str]:
+    """The names of the disks that have the system's volumes already, in natural order."""
+    return sorted({each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if _is_ours(each.spec)}, key=natural)
+
+
+def _is_ours(spec: block.DiscoveredVolumeSpec) -> bool:
     """Whether a partition is the one that no other system calls so."""
     return spec.partition_label == EPHEMERAL and spec.parent != ""
 
@@ -53,9 +58,9 @@ def wanted_disk(view: View) -> str | None:
         return fit[0] if fit else None
     assert install.disk_selector is not None
     chosen = sorted(_selected(view, install.disk_selector), key=natural)
-    owners = {each.spec.parent for each in view.list(block.DISCOVERED_VOLUME) if is_ours(each.spec)}
+    owning = owners(view)
     for disk in chosen:
-        if disk in owners:
+        if disk in owning:
             return disk
     return chosen[0] if chosen and is_settled(view) else None
 

@@ -94,7 +94,7 @@ class OomWatcher:
             for name in hierarchy.children(place):
                 path = f"{place}/{name}"
                 if class_of(path) and hierarchy.populated(path):
-                    limits = (hierarchy.number(path, f"memory.{name}") for name in ("max", "current", "peak"))
+                    limits = (hierarchy.number(path, f"memory.{what}") for what in ("max", "current", "peak"))
                     yield Group(path, *limits)
 
     def _end(self, publish: Publisher, victim: Victim, pressure: dict[str, float]) -> None:
