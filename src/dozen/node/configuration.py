@@ -94,6 +94,7 @@ class Configurations:
         self._changing = False
         self._settled = ""
         self._unsaved = False
+        self._saving = asyncio.Lock()
         self._trial: asyncio.Task[None] | None = None
 
     # -- Taking one in.
@@ -237,6 +238,17 @@ class Configurations:
 
     async def _save(self, text: str) -> None:
         """On the disk, for good. Raises NotNow."""
+        async with self._saving:
+            await self._write(text)
+
+    async def _save_unsaved(self) -> None:
+        """What is not on the disk yet, unless a caller's newer text was written meanwhile. Raises NotNow."""
+        async with self._saving:
+            if self._unsaved:
+                await self._write(self.persistent)
+
+    async def _write(self, text: str) -> None:
+        """One at a time: two would share a draft, and the older text could be the one that stays."""
         from dozen.linux.durable import write_durably
 
         try:
@@ -258,9 +270,9 @@ class Configurations:
                 self.take(stored, STATE)
             else:
                 self._remember(stored, saved=True)
-        elif self._unsaved:
+        else:
             try:
-                await self._save(self.persistent)
+                await self._save_unsaved()
             except NotNow as error:
                 self.machine.report_problem("config-state", str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from dozen.linux import durable
+from dozen.linux.durable import write_durably
 from dozen.machinery import yaml
 from dozen.machinery.config import generate
 from dozen.machinery.resources.config import PERSISTENT
@@ -218,6 +220,28 @@ def test_a_volume_that_comes_late(kept: Path, origin: str, stored: str | None, a
 
     asyncio.run(work())
     assert machine.text() == machine.text(PERSISTENT) == kept.read_text() == texts[active]
+
+
+def test_a_newer_text_waits_for_the_one_being_kept_and_stays(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would write at once: one draft, two renames, and the last one could be the older."""
+    machine = StandIn()
+    machine.configuration.take(FIRST, "SMBIOS")
+    began, met = threading.Event(), threading.Event()
+
+    def meet(path: str, text: str) -> None:
+        (met if began.is_set() else began).set()
+        met.wait(0.05)
+        write_durably(path, text)
+
+    monkeypatch.setattr(durable, "write_durably", meet)
+
+    async def work() -> None:
+        following = asyncio.create_task(machine.configuration.follow_state())
+        assert await asyncio.to_thread(began.wait, 5)
+        await asyncio.gather(following, machine.configuration.apply(named("n2"), "AUTO"))
+
+    asyncio.run(work())
+    assert machine.text() == machine.text(PERSISTENT) == kept.read_text() == named("n2")
 
 
 def test_what_cannot_be_read_is_an_event_and_a_problem(machine: StandIn, kept: Path) -> None:
