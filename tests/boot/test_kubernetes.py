@@ -224,6 +224,7 @@ def test_a_command_at_a_working_control_plane(
         "NODE": "kube-controlplane-1",
         "ENDPOINT": node.machine.address,
         "KUBECONFIG": str(cluster.kubeconfig),
+        "APISERVER": f"https://{cluster.api.host}:{cluster.api.port}",
     }
 
     def fill(text: str) -> str:

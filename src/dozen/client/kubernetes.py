@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from dozen.machinery import kubeconfig
 from dozen.machinery.kubeconfig import Access
 
 APPLY = "application/apply-patch+yaml"
@@ -89,6 +90,15 @@ class Kubernetes:
         """Whether the API server says that it is. Raises UnreachableError, or KubernetesError when it says who it is
         not ready for."""
         return self.request("GET", "/readyz", seconds=10.0) == b"ok"
+
+
+def open_kubernetes(text: str, endpoint: str = "") -> Kubernetes:
+    """The API that a kubeconfig's current context names, reached at ``endpoint`` if that is given (a URL, or host and
+    port). Raises KubeconfigError."""
+    config = kubeconfig.parse(text)
+    if endpoint:
+        config = kubeconfig.with_server(config, endpoint if "://" in endpoint else f"https://{endpoint}")
+    return Kubernetes(kubeconfig.selected(config))
 
 
 def _refusal(status: int, data: bytes) -> KubernetesError:

@@ -16,6 +16,8 @@ from dozen.machinery.messages import message
 
 SERVICE = "/cosi.resource.State/"
 DEFINITIONS, META_NAMESPACE = "ResourceDefinitions.meta.cosi.dev", "meta"
+CONFIG = ("MachineConfigs.config.talos.dev", "config", "v1alpha1")
+"""Type, namespace and id of the configuration that a node runs with."""
 API_VERSION = 1
 
 
@@ -114,6 +116,11 @@ async def watch(node: Node, type: str, namespace: str, id: str = "") -> AsyncIte
                 _read_record(event.old) if event.HasField("old") else None,
                 event.error,
             )
+
+
+def config_text(spec: Any) -> str:
+    """The text of a machine configuration from the spec of its resource: some nodes send text, some the data."""
+    return spec if isinstance(spec, str) else yaml.dump(spec)
 
 
 def _read_definition(spec: Any) -> Definition:

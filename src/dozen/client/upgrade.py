@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from dozen.client.errors import ClientError
 from dozen.client.kubernetes import Kubernetes, KubernetesError
 from dozen.client.machine import Node
-from dozen.client.state import get_record
+from dozen.client.state import CONFIG, config_text, get_record
 from dozen.machinery.kubernetes import upgrades
 from dozen.machinery.kubernetes.objects import is_true
 from dozen.machinery.kubernetes.upgrades import CONTROL_PLANE, KUBELET, PROXY, Version
@@ -26,7 +26,6 @@ STEP_SECONDS = 600.0
 SYSTEM = "/api/v1/namespaces/kube-system"
 DAEMON_SET = "/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
-CONFIG = ("MachineConfigs.config.talos.dev", "config", "v1alpha1")
 
 
 class Member(NamedTuple):
@@ -182,10 +181,8 @@ class Upgrade:
     async def _read(self, member: Member) -> tuple[Any, str]:
         """A node's configuration, decoded and as text."""
         from dozen.machinery.config import load
-        from dozen.machinery.yaml import dump
 
-        spec = (await get_record(self._connect(member.address), *CONFIG)).spec
-        text = spec if isinstance(spec, str) else dump(spec)
+        text = config_text((await get_record(self._connect(member.address), *CONFIG)).spec)
         return load(text, f"configuration of {member.name}"), text
 
     async def _ask(self, path: str) -> Any:

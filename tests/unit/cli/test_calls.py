@@ -16,8 +16,10 @@ import pytest
 from dozen import __version__
 from dozen.cli.commands import apply
 from dozen.client import conformance, tracker
+from dozen.client.kubernetes import Kubernetes, KubernetesError
 from dozen.machinery import yaml
 from dozen.machinery.config.generating import generate
+from dozen.machinery.health.checks import CONTROL_PLANE_PODS
 from dozen.machinery.kubeconfig import render_kubeconfig
 from dozen.machinery.messages import message, method_types
 from dozen.node.kubernetes import drain
@@ -47,6 +49,25 @@ TYPES = {
     "LinkStatuses.net.talos.dev": ("network", ["link", "links"]),
     "MachineConfigs.config.talos.dev": ("config", ["mc"]),
 }
+LISTED = {
+    "MountStatuses.block.talos.dev": ["source: /dev/vdb3\ntarget: /var\n"],
+    "Members.cluster.talos.dev": ["addresses: [10.0.0.1]\nmachineType: controlplane\n"],
+    "Disks.block.talos.dev": ["size: 8589934592\n"],
+}
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+# What the cluster has, by the path of a list; it has no kube-proxy and no CoreDNS.
+OBJECTS = {
+    "/api/v1/nodes": [
+        {
+            "metadata": {"name": "one"},
+            "status": {"addresses": [{"type": "InternalIP", "address": "10.0.0.1"}], **READY},
+        }
+    ],
+    "/api/v1/namespaces/kube-system/pods": [
+        {"metadata": {"name": f"{program}-one"}, "status": {"phase": "Running", **READY}}
+        for program in CONTROL_PLANE_PODS
+    ],
+}
 
 
 def brief(asked: Asked) -> str:
@@ -54,7 +75,7 @@ def brief(asked: Asked) -> str:
     _, service, method = asked.path.split("/")
     words = [f"{LETTERS[service]}/{method}"]
     if service == SERVICES["C"]:
-        words += [asked.request.type, *([asked.request.id] if method == "Get" else [])]
+        words += [asked.request.type, *([asked.request.id] if method != "List" and asked.request.id else [])]
     return " ".join(words)
 
 
@@ -76,10 +97,24 @@ class Node:
             f"/{SERVICES['M']}/Copy": [message("common.Data")(bytes=packed({"cgroup.procs": b""}))],
             f"/{SERVICES['M']}/Kubeconfig": [message("common.Data")(bytes=packed({"kubeconfig": kubeconfig()}))],
             f"/{SERVICES['M']}/ServiceList": message("machine.ServiceListResponse")(
-                messages=[{"services": [{"id": "apid"}]}]
+                messages=[
+                    {
+                        "services": [
+                            {"id": id, "state": "Running", "health": {"healthy": True}}
+                            for id in ("apid", "etcd", "kubelet")
+                        ]
+                    }
+                ]
+            ),
+            f"/{SERVICES['M']}/EtcdMemberList": message("machine.EtcdMemberListResponse")(
+                messages=[{"members": [{"id": 1, "peer_urls": ["https://10.0.0.1:2380"]}]}]
+            ),
+            f"/{SERVICES['M']}/Memory": message("machine.MemoryResponse")(
+                messages=[{"meminfo": {"memtotal": 4 << 20}}]
             ),
             f"/{SERVICES['C']}/List": self.list,
             f"/{SERVICES['C']}/Get": self.get,
+            f"/{SERVICES['C']}/Watch": self.watch,
             f"/{SERVICES['L']}/Upgrade": [
                 message("machine.LifecycleServiceUpgradeResponse")(progress={"message": "writing"}),
                 message("machine.LifecycleServiceUpgradeResponse")(progress={"exit_code": 0}),
@@ -132,11 +167,16 @@ class Node:
                 )
                 for type, (space, aliases) in TYPES.items()
             ]
-        if request.type == "MountStatuses.block.talos.dev":
-            return [
-                made(resource={"metadata": {"id": "v"}, "spec": {"yaml_spec": "source: /dev/vdb3\ntarget: /var\n"}})
-            ]
-        return []
+        return [
+            made(resource={"metadata": {"id": "one"}, "spec": {"yaml_spec": spec}})
+            for spec in LISTED.get(request.type, ())
+        ]
+
+    def watch(self, request: Any) -> list[Any]:
+        made = message("cosi.resource.WatchResponse")
+        if request.type != "MachineStatuses.runtime.talos.dev":
+            return []
+        return [made(), made(event=[{"resource": {"spec": {"yaml_spec": "stage: running\n"}}}])]
 
 
 def paths_of(service: str) -> Iterator[str]:
@@ -174,6 +214,8 @@ def test_calls(case: dict[str, Any], fake: FakeNode, ask: Any, tmp_path: Path, m
     monkeypatch.setattr(apply, "run_editor", lambda text, _: text.replace("10.0.0.1:6443", "10.0.0.2:6443"))
     for owner, name in ((conformance, "run"), (drain, "cordon"), (drain, "drain"), (Client, "patch")):
         monkeypatch.setattr(owner, name, say_done)
+    monkeypatch.setattr(Kubernetes, "items", lambda _, path: OBJECTS[path])
+    monkeypatch.setattr(Kubernetes, "get", find_nothing)
     (tmp_path / "config.yaml").write_text(CONFIG)
     node = Node(fake)
     arguments = [
@@ -194,6 +236,10 @@ def test_calls(case: dict[str, Any], fake: FakeNode, ask: Any, tmp_path: Path, m
 async def say_done(*_: object, **__: object) -> str:
     """Where a cluster's API would be spoken to."""
     return "done"
+
+
+def find_nothing(_: Kubernetes, path: str) -> Any:
+    raise KubernetesError(404, "NotFound", f"{path} is not there")
 
 
 def told_apart(made: list[str], wanted: list[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +36,9 @@ class Seconds(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option("--control-plane-nodes", multiple=True, metavar="ADDRESS", help="Control plane nodes to expect.")
 @click.option("--worker-nodes", multiple=True, metavar="ADDRESS", help="Workers to expect.")
 @click.option("--k8s-endpoint", default="", metavar="URL", help="Kubernetes endpoint to use instead of the node's own.")
-@click.option("--server/--no-server", default=True, show_default=True, help="The node checks, not this client.")
+@click.option(
+    "--server/--no-server", default=True, show_default=True, help="Whether a control plane node checks, or this client."
+)
 def health(
     session: Session,
     wait_timeout: float,
@@ -46,17 +49,36 @@ def health(
 ) -> None:
     """Check a cluster step by step and wait until all is well.
 
-    The checks are run by a control plane node, which discovers the others unless they are named. Each line says what
-    it waits for; the command fails with the first thing that does not come right in time.
+    The checks are run by a control plane node, which discovers the others unless they are named; with --server=false
+    by this client, which asks every node itself and needs the rights of an administrator. Each line says what it waits
+    for; the command fails with the first thing that does not come right in time.
     """
-    if not server:
-        raise click.UsageError("This client has no checks of its own: leave --server=false out, and the node checks.")
+    control_planes, workers = split_commas(control_plane_nodes), split_commas(worker_nodes)
 
     async def check(node: Node) -> None:
-        lines = node.health(
-            wait_timeout, split_commas(control_plane_nodes), split_commas(worker_nodes), endpoint=k8s_endpoint
-        )
-        async for line in lines:
+        ask = check_by_node if server else check_by_client
+        async for line in ask(node, wait_timeout, control_planes, workers, k8s_endpoint):
             click.echo(line)
 
     session.each_in_turn(check)
+
+
+def check_by_node(
+    node: Node, wait: float, control_planes: list[str], workers: list[str], endpoint: str
+) -> AsyncIterator[str]:
+    return node.health(wait, control_planes, workers, endpoint=endpoint)
+
+
+async def check_by_client(
+    node: Node, wait: float, control_planes: list[str], workers: list[str], endpoint: str
+) -> AsyncIterator[str]:
+    from dozen.client.errors import ClientError
+    from dozen.client.health import ClusterView
+    from dozen.machinery.health.checks import CHECKS
+    from dozen.machinery.health.run import Unhealthy, run_checks
+
+    try:
+        async for line in run_checks(ClusterView(node, control_planes, workers, endpoint), CHECKS, wait):
+            yield line
+    except Unhealthy as error:
+        raise ClientError(str(error)) from None

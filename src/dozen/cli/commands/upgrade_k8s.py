@@ -62,11 +62,6 @@ def upgrade_k8s(
 
 async def _kubernetes(node: Node, path: Path | None, endpoint: str) -> Kubernetes:
     """The cluster's API as its administrator."""
-    from dozen.client.kubernetes import Kubernetes
-    from dozen.machinery import kubeconfig
+    from dozen.client.kubernetes import open_kubernetes
 
-    text = path.read_text() if path is not None else await node.kubeconfig()
-    config = kubeconfig.parse(text)
-    if endpoint:
-        config = kubeconfig.with_server(config, endpoint if "://" in endpoint else f"https://{endpoint}")
-    return Kubernetes(kubeconfig.selected(config))
+    return open_kubernetes(path.read_text() if path is not None else await node.kubeconfig(), endpoint)

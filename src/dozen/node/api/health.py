@@ -22,9 +22,9 @@ def register(router: Router, machine: Machine) -> None:
     """Serve the calls of this theme."""
 
     async def health_check(call: object, request: Any) -> AsyncIterator[Any]:
-        from dozen.node.health.checks import CHECKS
-        from dozen.node.health.run import Unhealthy, run_checks
-        from dozen.node.health.view import ClusterView
+        from dozen.machinery.health.checks import CHECKS
+        from dozen.machinery.health.run import Unhealthy, run_checks
+        from dozen.node.health import ClusterView
 
         active = machine.store.find(kinds.MACHINE_CONFIG, kinds.ACTIVE)
         if active is None or parse(active.spec.text).machine_type != "controlplane":

@@ -6,13 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
 
-from dozen.node.health.checks import Check, Skipped
-from dozen.node.health.view import Unmet
-
-if TYPE_CHECKING:
-    from dozen.node.health.view import ClusterView
+from dozen.machinery.health.checks import Check, Skipped
+from dozen.machinery.health.view import Unmet, View
 
 PERIOD = 2.0
 
@@ -21,7 +17,7 @@ class Unhealthy(Exception):
     """Time ran out; the message says what was waited for and what was missing."""
 
 
-async def run_checks(view: ClusterView, checks: Sequence[Check], timeout: float) -> AsyncIterator[str]:
+async def run_checks(view: View, checks: Sequence[Check], timeout: float) -> AsyncIterator[str]:
     """Lines about each check; ends when all hold. Raises Unhealthy after ``timeout`` seconds."""
     end = time.monotonic() + timeout
     yield f"discovered nodes: {json.dumps([node.address for node in await view.nodes()])}"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from dozen.machinery import yaml
+from dozen.machinery.health import checks, run
+from dozen.machinery.health.checks import CHECKS, MIB, Check, Skipped
+from dozen.machinery.health.view import Node, Unmet
 from dozen.machinery.messages import message
-from dozen.node.health import checks, run
-from dozen.node.health.checks import CHECKS, Check, Skipped
-from dozen.node.health.view import Node, Unmet
 
 READY = {"conditions": [{"type": "Ready", "status": "True"}]}
 
@@ -34,7 +35,13 @@ class Cluster:
         self.etcd = {"10.0.0.1": [1, 2], "10.0.0.2": [1, 2]}
         self.learners: set[int] = set()
         self.silent: set[str] = set()
+        self.without_kubelet: set[str] = set()
+        self.memory = {"10.0.0.1": 2000, "10.0.0.2": 2000, "10.0.0.3": 1000}
         self.resources: dict[tuple[str, str], list[tuple[str, Any]]] = {}
+        for node in self.members:
+            self.resources[node.address, "MachineStatuses"] = [("machine", {"stage": "running"})]
+            image, disk = {"size": 9000 * MIB, "readonly": True}, {"size": 8000 * MIB}
+            self.resources[node.address, "Disks"] = [("vda", image), ("vdb", disk)]
         self.objects: dict[str, list[dict[str, Any]]] = {
             "Node": [self.node(f"n{at}", f"10.0.0.{at}") for at in (1, 2, 3)],
             "Pod": [
@@ -74,13 +81,27 @@ class Cluster:
                 for id in self.etcd[node.address]
             ]
             return message("machine.EtcdMemberListResponse")(messages=[{"members": members}])
+        if method.endswith("Memory"):
+            return message("machine.MemoryResponse")(
+                messages=[{"meminfo": {"memtotal": self.memory[node.address] << 10}}]
+            )
         return message("machine.VersionResponse")()
 
-    async def listed(self, node: Node, type: str, namespace: str) -> list[tuple[str, Any]]:
-        default = [("machine", {"stage": "running"})] if type.startswith("MachineStatuses") else []
-        return self.resources.get((node.address, type.partition(".")[0]), default)
+    async def runs_kubelet(self, node: Node) -> bool:
+        return node.address not in self.without_kubelet
 
-    async def list(self, api_version: str, kind: str, namespace: str = "", **selectors: str) -> list[dict[str, Any]]:
+    async def listen(self, node: Node, method: str, **fields: Any) -> AsyncIterator[Any]:
+        found = self.resources.get((node.address, fields["type"].partition(".")[0]), [])
+        resources = [{"metadata": {"id": id}, "spec": {"yaml_spec": yaml.dump(spec)}} for id, spec in found]
+        if method.endswith("Watch"):
+            resources = [each for each in resources if each["metadata"]["id"] == fields["id"]]
+            yield message("cosi.resource.WatchResponse")()
+            yield message("cosi.resource.WatchResponse")(event=[{"resource": each} for each in resources or [{}]])
+            return
+        for each in resources:
+            yield message("cosi.resource.ListResponse")(resource=each)
+
+    async def list(self, api_version: str, kind: str, namespace: str = "") -> list[dict[str, Any]]:
         return self.objects[kind]
 
     async def find(self, api_version: str, kind: str, name: str, namespace: str = "") -> dict[str, Any] | None:
@@ -89,7 +110,7 @@ class Cluster:
 
 def outcome(check: Check, cluster: Cluster) -> str:
     try:
-        asyncio.run(check.ask(cluster))  # type: ignore[arg-type]
+        asyncio.run(check.ask(cluster))
     except Unmet as error:
         return str(error)
     except Skipped as reason:
@@ -118,6 +139,11 @@ def no_kubelet(cluster: Cluster) -> None:
     cluster.services["10.0.0.3"] = []
 
 
+def no_kubelet_wanted(cluster: Cluster) -> None:
+    no_kubelet(cluster)
+    cluster.without_kubelet = {"10.0.0.3"}
+
+
 def silence(cluster: Cluster) -> None:
     cluster.silent = {"10.0.0.2", "10.0.0.3"}
 
@@ -140,6 +166,22 @@ def diagnosed(cluster: Cluster) -> None:
 
 def booting(cluster: Cluster) -> None:
     cluster.resources["10.0.0.3", "MachineStatuses"] = [("machine", {"stage": "booting"})]
+
+
+def no_status(cluster: Cluster) -> None:
+    cluster.resources["10.0.0.3", "MachineStatuses"] = []
+
+
+def small(cluster: Cluster) -> None:
+    cluster.memory = dict.fromkeys(cluster.memory, 1000)
+
+
+def small_disk(cluster: Cluster) -> None:
+    cluster.resources["10.0.0.2", "Disks"][1] = ("vdb", {"size": 4000 * MIB})
+
+
+def no_disk(cluster: Cluster) -> None:
+    cluster.resources["10.0.0.2", "Disks"] = []
 
 
 def unknown_node(cluster: Cluster) -> None:
@@ -190,7 +232,16 @@ def cordoned(cluster: Cluster) -> None:
         ("etcd members", learner, "still learning: n2"),
         ("etcd members", lonely, "1 members for 2 control plane nodes"),
         ("kubelet", no_kubelet, "10.0.0.3: there is no service kubelet"),
+        ("kubelet", no_kubelet_wanted, "OK"),
         ("boot sequence", booting, "10.0.0.3 is booting"),
+        ("boot sequence", no_status, "10.0.0.3 has no MachineStatuses machine"),
+        (
+            "memory",
+            small,
+            "10.0.0.1 has 1000 MiB of memory; 1800 are needed; 10.0.0.2 has 1000 MiB of memory; 1800 are needed",
+        ),
+        ("disk", small_disk, "the largest disk of 10.0.0.2 has 4000 MiB; 4096 are needed"),
+        ("disk", no_disk, "the largest disk of 10.0.0.2 has 0 MiB; 4096 are needed"),
         ("nodes to report", unknown_node, "Kubernetes does not know 10.0.0.3"),
         ("static pods", no_scheduler, "kube-scheduler on n2 is not there yet"),
         ("static pods", pending, "kube-apiserver on n1 is pending"),
@@ -209,7 +260,7 @@ def test_a_check_says_what_is_missing_and_where(check: str, harm: Callable[[Clus
 
 
 async def collect(cluster: Cluster, timeout: float, *chosen: Check) -> list[str]:
-    return [line async for line in run.run_checks(cluster, chosen, timeout)]  # type: ignore[arg-type]
+    return [line async for line in run.run_checks(cluster, chosen, timeout)]
 
 
 def test_each_reason_is_said_once_until_the_check_holds(monkeypatch: pytest.MonkeyPatch) -> None:

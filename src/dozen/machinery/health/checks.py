@@ -10,11 +10,16 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from dozen.machinery.health.view import Node, Unmet, View, internal_addresses, listed, told_first
 from dozen.machinery.kubernetes.objects import Object, condition, is_true
-from dozen.node.health.view import ClusterView, Node, Unmet, internal_addresses
 
 SYSTEM = "kube-system"
 CONTROL_PLANE_PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+MIB = 1 << 20
+# A machine of 2 GiB runs a control plane, one of 1 GiB a worker; the kernel keeps some of it for itself.
+CONTROL_PLANE_MEMORY, WORKER_MEMORY = 1800 * MIB, 900 * MIB
+# Half of what machines of `dozenctl cluster create` have, on which the conformance tests run.
+SMALLEST_DISK = 4096 * MIB
 
 
 class Skipped(Exception):
@@ -25,7 +30,7 @@ class Check(NamedTuple):
     """``name`` completes "waiting for …"."""
 
     name: str
-    ask: Callable[[ClusterView], Awaitable[None]]
+    ask: Callable[[View], Awaitable[None]]
 
 
 class _Health(Protocol):
@@ -48,7 +53,7 @@ async def _on_each(nodes: list[Node], ask: Callable[[Node], Awaitable[None]]) ->
         raise Unmet("; ".join(missing))
 
 
-async def _service_is_well(view: ClusterView, node: Node, id: str) -> None:
+async def _service_is_well(view: View, node: Node, id: str) -> None:
     reply = await view.ask(node, "machine.MachineService/ServiceList")
     service = next((each for each in reply.messages[0].services if each.id == id), None)
     if service is None:
@@ -61,27 +66,50 @@ async def _service_is_well(view: ClusterView, node: Node, id: str) -> None:
         raise Unmet(f"{node.address}: {id} is not healthy: {health.last_message}")
 
 
-async def apid_answers(view: ClusterView) -> None:
+async def apid_answers(view: View) -> None:
     async def ask(node: Node) -> None:
         await view.ask(node, "machine.MachineService/Version")
 
     await _on_each(await view.nodes(), ask)
 
 
-async def nothing_is_diagnosed(view: ClusterView) -> None:
+async def nothing_is_diagnosed(view: View) -> None:
     async def ask(node: Node) -> None:
-        found = await view.listed(node, "Diagnostics.runtime.talos.dev", "runtime")
+        found = await listed(view, node, "Diagnostics.runtime.talos.dev", "runtime")
         if found:
             raise Unmet(f"{node.address}: " + "; ".join(str((spec or {}).get("message", id)) for id, spec in found))
 
     await _on_each(await view.nodes(), ask)
 
 
-async def etcd_is_well(view: ClusterView) -> None:
+async def memory_is_enough(view: View) -> None:
+    async def ask(node: Node) -> None:
+        reply = await view.ask(node, "machine.MachineService/Memory")
+        there = reply.messages[0].meminfo.memtotal << 10
+        least = CONTROL_PLANE_MEMORY if node.control_plane else WORKER_MEMORY
+        if there < least:
+            raise Unmet(f"{node.address} has {there // MIB} MiB of memory; {least // MIB} are needed")
+
+    await _on_each(await view.nodes(), ask)
+
+
+async def disks_are_enough(view: View) -> None:
+    """The largest disk that can be written to is the one that pods and images get, or could get."""
+
+    async def ask(node: Node) -> None:
+        disks = [spec for _, spec in await listed(view, node, "Disks.block.talos.dev", "runtime")]
+        there = max((disk.get("size", 0) for disk in disks if not disk.get("readonly")), default=0)
+        if there < SMALLEST_DISK:
+            raise Unmet(f"the largest disk of {node.address} has {there // MIB} MiB; {SMALLEST_DISK // MIB} are needed")
+
+    await _on_each(await view.nodes(), ask)
+
+
+async def etcd_is_well(view: View) -> None:
     await _on_each(await view.control_planes(), lambda node: _service_is_well(view, node, "etcd"))
 
 
-async def etcd_members_agree(view: ClusterView) -> None:
+async def etcd_members_agree(view: View) -> None:
     """Every control plane node sees the same members, and they are the control plane nodes."""
     seen = {}
     control_planes = await view.control_planes()
@@ -103,29 +131,33 @@ async def etcd_members_agree(view: ClusterView) -> None:
         raise Unmet(f"{len(first[1])} members for {len(control_planes)} control plane nodes")
 
 
-async def kubelets_are_well(view: ClusterView) -> None:
-    await _on_each(await view.nodes(), lambda node: _service_is_well(view, node, "kubelet"))
-
-
-async def boots_are_over(view: ClusterView) -> None:
+async def kubelets_are_well(view: View) -> None:
     async def ask(node: Node) -> None:
-        for _, spec in await view.listed(node, "MachineStatuses.runtime.talos.dev", "runtime"):
-            if spec["stage"] != "running":
-                raise Unmet(f"{node.address} is {spec['stage']}")
+        if await view.runs_kubelet(node):
+            await _service_is_well(view, node, "kubelet")
 
     await _on_each(await view.nodes(), ask)
 
 
-async def nodes_have_registered(view: ClusterView) -> None:
+async def boots_are_over(view: View) -> None:
+    async def ask(node: Node) -> None:
+        status = await told_first(view, node, "MachineStatuses.runtime.talos.dev", "runtime", "machine")
+        if status["stage"] != "running":
+            raise Unmet(f"{node.address} is {status['stage']}")
+
+    await _on_each(await view.nodes(), ask)
+
+
+async def nodes_have_registered(view: View) -> None:
     there = {address for node in await view.list("v1", "Node") for address in internal_addresses(node)}
     missing = [node.address for node in await view.nodes() if node.address not in there]
     if missing:
         raise Unmet(f"Kubernetes does not know {', '.join(missing)}")
 
 
-async def static_pods_run(view: ClusterView) -> None:
+async def static_pods_run(view: View) -> None:
     """The control plane's programs run and are ready on every control plane node."""
-    control_planes = {node.address for node in await view.control_planes()}
+    control_planes = {node.address for node in await view.nodes() if node.control_plane}
     nodes = {node["metadata"]["name"]: node for node in await view.list("v1", "Node")}
     pods = {pod["metadata"]["name"]: pod for pod in await view.list("v1", "Pod", SYSTEM)}
     problems = []
@@ -149,7 +181,7 @@ def _pod_problem(pod: Object | None) -> str:
     return "" if is_true(pod, "Ready") else "is not ready"
 
 
-async def nodes_are_ready(view: ClusterView) -> None:
+async def nodes_are_ready(view: View) -> None:
     problems = []
     for node in await view.list("v1", "Node"):
         if not is_true(node, "Ready"):
@@ -159,7 +191,7 @@ async def nodes_are_ready(view: ClusterView) -> None:
         raise Unmet("; ".join(problems))
 
 
-async def kube_proxy_is_ready(view: ClusterView) -> None:
+async def kube_proxy_is_ready(view: View) -> None:
     found = await view.find("apps/v1", "DaemonSet", "kube-proxy", SYSTEM)
     if found is None:
         raise Skipped("there is no kube-proxy")
@@ -167,7 +199,7 @@ async def kube_proxy_is_ready(view: ClusterView) -> None:
     _compare("kube-proxy", status.get("numberReady", 0), status.get("desiredNumberScheduled", 0))
 
 
-async def core_dns_is_ready(view: ClusterView) -> None:
+async def core_dns_is_ready(view: View) -> None:
     found = await view.find("apps/v1", "Deployment", "coredns", SYSTEM)
     if found is None:
         raise Skipped("there is no CoreDNS")
@@ -179,7 +211,7 @@ def _compare(what: str, ready: int, wanted: int) -> None:
         raise Unmet(f"{ready} of {wanted} pods of {what} are ready")
 
 
-async def nodes_take_pods(view: ClusterView) -> None:
+async def nodes_take_pods(view: View) -> None:
     nodes = await view.list("v1", "Node")
     closed = [node["metadata"]["name"] for node in nodes if (node.get("spec") or {}).get("unschedulable")]
     if closed:
@@ -187,10 +219,12 @@ async def nodes_take_pods(view: ClusterView) -> None:
 
 
 CHECKS = (
-    Check("apid to be ready", apid_answers),
-    Check("no diagnostics to be active", nothing_is_diagnosed),
     Check("etcd to be healthy", etcd_is_well),
     Check("etcd members to be consistent across nodes", etcd_members_agree),
+    Check("apid to be ready", apid_answers),
+    Check("all nodes to have enough memory", memory_is_enough),
+    Check("all nodes to have a disk of enough size", disks_are_enough),
+    Check("no diagnostics to be active", nothing_is_diagnosed),
     Check("kubelet to be healthy", kubelets_are_well),
     Check("all nodes to finish boot sequence", boots_are_over),
     Check("all k8s nodes to report", nodes_have_registered),

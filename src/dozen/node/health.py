@@ -1,4 +1,4 @@
-"""What the health checks look at: every node through its machine API, and the cluster through Kubernetes'.
+"""What the checks of a cluster's health look at, seen from one of its control plane nodes.
 
 Nodes are those that the caller names; else the members that discovery knows; else those that Kubernetes knows, and in
 the beginning this node alone. A control plane holds the key of the machine authority, so it makes itself an identity
@@ -8,20 +8,21 @@ that may read from the others and nothing else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dozen.machinery.addresses import address_of
+from dozen.machinery.health.view import Node, Unmet, internal_addresses, unmet
 from dozen.machinery.kubernetes.objects import Object
-from dozen.machinery.messages import message, method_types
-from dozen.machinery.resources import cluster, network
+from dozen.machinery.messages import method_types
+from dozen.machinery.resources import cluster, controlplane, network
 from dozen.machinery.resources import config as config_kinds
 from dozen.node.configuration import parse
 from dozen.node.kubernetes.api import KubernetesApi
 from dozen.node.kubernetes.client import Client
 from dozen.node.kubernetes.errors import KubernetesError
 from dozen.rpc.client import Channel
-from dozen.rpc.status import Code, RpcError
+from dozen.rpc.status import RpcError
 
 if TYPE_CHECKING:
     from dozen.engine.store import Store
@@ -32,18 +33,6 @@ CALL_SECONDS = 10.0
 # An identity that is made for one run of the checks, seconds.
 IDENTITY_LIFETIME = 3600
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
-
-
-class Unmet(Exception):
-    """A check does not hold yet; the message says what is missing."""
-
-
-class Node(NamedTuple):
-    """A node by its address; ``local`` is the one that asks."""
-
-    address: str
-    control_plane: bool
-    local: bool = False
 
 
 class ClusterView:
@@ -68,7 +57,6 @@ class ClusterView:
     # -- Nodes.
 
     async def nodes(self) -> list[Node]:
-        """All nodes that are known now."""
         own = self._own_addresses()
         found = self._named or self._members() or await self._kubernetes_addresses()
         if not found:
@@ -94,32 +82,27 @@ class ClusterView:
         addresses = [(internal_addresses(node), node["metadata"].get("labels") or {}) for node in nodes]
         return [(found[0], CONTROL_PLANE_LABEL in labels) for found, labels in addresses if found]
 
+    async def runs_kubelet(self, node: Node) -> bool:
+        """Configurations of other nodes are secrets that this identity may not read."""
+        return not node.local or self._store.find(controlplane.KUBELET_CONFIG, "kubelet") is not None
+
     async def ask(self, node: Node, method: str, **fields: Any) -> Any:
-        """A unary call of a node's API; ``method`` is ``package.Service/Method``. Raises Unmet when it fails."""
         types = method_types(f"/{method}")
+        request = types.request(**fields)
         try:
-            return await self._channel(node).unary(
-                f"/{method}", types.request(**fields), types.response, timeout=CALL_SECONDS
-            )
+            return await self._channel(node).unary(f"/{method}", request, types.response, timeout=CALL_SECONDS)
         except RpcError as error:
-            if error.code is Code.UNIMPLEMENTED:
-                raise Unmet(f"{node.address} does not know {method}") from None
-            raise Unmet(f"{node.address}: {error.message or error.code.name.lower()}") from None
+            raise unmet(node, method, error.code.name, error.message) from None
 
-    async def listed(self, node: Node, type: str, namespace: str) -> list[tuple[str, Any]]:
-        """(id, spec as plain data) of a node's resources of a type. Raises Unmet."""
-        from dozen.machinery import yaml
-
-        path = "/cosi.resource.State/List"
-        request = message("cosi.resource.ListRequest")(namespace=namespace, type=type)
-        found = []
+    async def listen(self, node: Node, method: str, **fields: Any) -> AsyncIterator[Any]:
+        types = method_types(f"/{method}")
+        request = types.request(**fields)
         try:
             channel = self._channel(node)
-            async for reply in channel.server_stream(path, request, method_types(path).response, (), CALL_SECONDS):
-                found.append((reply.resource.metadata.id, yaml.load(reply.resource.spec.yaml_spec)))
+            async for reply in channel.server_stream(f"/{method}", request, types.response, (), CALL_SECONDS):
+                yield reply
         except RpcError as error:
-            raise Unmet(f"{node.address}: {error.message or error.code.name.lower()}") from None
-        return found
+            raise unmet(node, method, error.code.name, error.message) from None
 
     def _channel(self, node: Node) -> Channel:
         channel = self._channels.get(node.address)
@@ -172,22 +155,14 @@ class ClusterView:
             raise Unmet(str(error)) from None
         return self._api.open(msgspec.structs.replace(client.access, host=host, port=port, server_name=""))
 
-    async def list(self, api_version: str, kind: str, namespace: str = "", **selectors: str) -> list[Object]:
-        """Objects of the cluster. Raises Unmet."""
+    async def list(self, api_version: str, kind: str, namespace: str = "") -> list[Object]:
         try:
-            return await (await self.kubernetes()).list(api_version, kind, namespace, **selectors)
+            return await (await self.kubernetes()).list(api_version, kind, namespace)
         except KubernetesError as error:
             raise Unmet(str(error)) from None
 
     async def find(self, api_version: str, kind: str, name: str, namespace: str = "") -> Object | None:
-        """An object of the cluster, or None. Raises Unmet when the API fails."""
         try:
             return await (await self.kubernetes()).find(api_version, kind, name, namespace)
         except KubernetesError as error:
             raise Unmet(str(error)) from None
-
-
-def internal_addresses(node: Object) -> list[str]:
-    """The addresses by which a Node's machine is reached within the cluster."""
-    said = (node.get("status") or {}).get("addresses") or ()
-    return [each["address"] for each in said if each.get("type") == "InternalIP"]

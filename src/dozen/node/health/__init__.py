@@ -1,1 +1,0 @@
-"""Whether the cluster as a whole is well, asked from one of its control plane nodes: checks as data, and their run."""
