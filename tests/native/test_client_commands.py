@@ -22,7 +22,7 @@ from dozen.provider.access import ask_version
 from dozen.provider.container import Container
 from dozen.provider.machines import BootImage, MachineSpec, OpenStep, report_nothing
 from dozen.provider.waiting import await_answer
-from dozen.testing.commands import run_dozenctl
+from dozen.testing.commands import run_at_terminal, run_dozenctl
 from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
 from native.privileges import require_root
@@ -31,14 +31,18 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def dozenctl(native: LiveNode, tmp_path: Path) -> Run:
-    """The program with a client configuration for the node."""
+def config(native: LiveNode, tmp_path: Path) -> Path:
+    """A client configuration for the node."""
     context = msgspec.structs.replace(native.context, endpoints=(native.machine.address,), nodes=())
     path = tmp_path / "talosconfig"
     path.write_text(render(Talosconfig("native", {"native": context})))
+    return path
 
+
+@pytest.fixture
+def dozenctl(config: Path, tmp_path: Path) -> Run:
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = run_dozenctl(path, arguments, tmp_path)
+        done = run_dozenctl(config, arguments, tmp_path)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -68,6 +72,13 @@ def test_a_support_bundle_has_everything_but_secrets(dozenctl: Run, native: Live
     # What this node has not got is said, and kept nothing else from being there.
     assert "containers.json: UNAVAILABLE: containerd does not answer" in files["errors.txt"]
     assert "exists already" in dozenctl("support", "-O", str(bundle), code=1).stderr
+
+
+def test_the_dashboard_shows_the_node_until_a_key_ends_it(native: LiveNode, config: Path, tmp_path: Path) -> None:
+    """What is followed (type, stage), what is asked for (services), and what takes two looks (a share)."""
+    wanted = (native.machine.address, "controlplane", "running", "apid", "% of ")
+    code, _ = run_at_terminal(config, ("dashboard", "--update-interval", "1s"), tmp_path, wanted, b"q")
+    assert code == 0
 
 
 def test_a_support_bundle_for_one_reader(dozenctl: Run, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The figures of a node's screen, made from what its API answers. Pure: whoever draws asks the node itself.
 
-The node's own console and ``dozenctl dashboard`` ask the same calls (`CALLS`) and resources (`RESOURCES`), and so show
-the same screen.
+The node's own console and ``dozenctl dashboard`` ask the same calls (`CALLS`) and look at the same resources
+(`RESOURCES`), and so show the same screen.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from typing import Any
 
 from dozen.machinery.screen import Figures, ProcessLine, ServiceLine
 
+# What does not change while a node runs, and what does.
+CALLS_ONCE = ("Version",)
 CALLS = (
-    "Version",
     "LoadAvg",
     "Memory",
     "SystemStat",
+    "CPUFreqStats",
     "CPUInfo",
     "NetworkDeviceStats",
     "DiskStats",
@@ -58,6 +60,7 @@ def make_figures(
         resolvers=tuple((specs.get("resolvers") or {}).get("dnsServers") or ()),
         time_synced=(specs.get("time") or {}).get("synced"),
         processors=len(processors.cpu_info) if processors else 0,
+        frequency=_frequency(answers.get("CPUFreqStats")),
         cpu=_cpu_share(stat, before[1].get("SystemStat") if before else None),
         load=(load.load1, load.load5, load.load15) if load else (),
         memory_total=memory.meminfo.memtotal * 1024 if memory else 0,
@@ -83,6 +86,14 @@ def _services(answer: Any) -> tuple[ServiceLine, ...]:
 
 def _machine_type(spec: Any) -> str:
     return spec if isinstance(spec, str) else ""
+
+
+def _frequency(answer: Any) -> float | None:
+    """The mean of the processors' clocks in Hz; None where nobody governs them."""
+    clocks = (
+        [each.current_frequency * 1000 for each in answer.cpu_freq_stats if each.current_frequency] if answer else []
+    )
+    return sum(clocks) / len(clocks) if clocks else None
 
 
 def _cpu_share(stat: Any, before: Any) -> float | None:

@@ -50,6 +50,7 @@ class Figures:
     resolvers: tuple[str, ...] = ()
     time_synced: bool | None = None
     processors: int = 0
+    frequency: float | None = None
     cpu: float | None = None
     load: tuple[float, ...] = ()
     memory_total: int = 0
@@ -162,10 +163,11 @@ def _facts(figures: Figures, width: int) -> list[str]:
     share = used / figures.memory_total if figures.memory_total else 0.0
     load = " ".join(f"{value:.2f}" for value in figures.load)
     synced = {True: f"{GREEN}in sync{RESET}", False: f"{YELLOW}not in sync{RESET}", None: "unknown"}
+    clock = f" at {figures.frequency / 1e9:.1f} GHz" if figures.frequency else ""
     cpu = f"{bar(figures.cpu)} {figures.cpu:4.0%}" if figures.cpu is not None else "…"
     pairs = (
         (
-            _fact("CPU", f"{cpu} of {figures.processors}   load {load}"),
+            _fact("CPU", f"{cpu} of {figures.processors}{clock}   load {load}"),
             _fact("ADDRESS", clean(", ".join(figures.addresses)) or f"{YELLOW}none yet{RESET}"),
         ),
         (

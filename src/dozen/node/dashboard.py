@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dozen.machinery.figures import CALLS, RESOURCES, make_figures
+from dozen.machinery.figures import CALLS, CALLS_ONCE, RESOURCES, make_figures
 from dozen.machinery.messages import message
 from dozen.machinery.screen import draw
 from dozen.node.machine import MACHINE_SOCKET
@@ -42,7 +42,7 @@ async def run() -> int:
     before: tuple[float, dict[str, Any]] | None = None
     async with Channel(f"unix:{MACHINE_SOCKET}") as channel:
         while True:
-            answers = {name: await _ask(channel, name) for name in CALLS}
+            answers = {name: await _ask(channel, name) for name in (*CALLS_ONCE, *CALLS)}
             specs = {name: await _read_spec(channel, *where) for name, where in RESOURCES.items()}
             now = time.monotonic()
             log = await _read_log(channel)

@@ -1,6 +1,7 @@
 """``dozenctl dashboard``: the node's screen, fed over the API.
 
-Figures are asked for every few seconds, all calls at once; the kernel's log is followed beside. What the node does
+Figures are asked for every few seconds, all calls at once; the kernel's log and the resources that are shown are
+followed beside. What the node does
 not answer stays unknown on the screen; only when nothing answers does the screen say so. Keys: q ends, arrow keys or
 n go to the next node.
 """
@@ -13,19 +14,20 @@ import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dozen.cli.session import Session, command
-from dozen.machinery.figures import CALLS, RESOURCES, make_figures
+from dozen.machinery.figures import CALLS, CALLS_ONCE, RESOURCES, make_figures
 
 if TYPE_CHECKING:
     from dozen.client.machine import Node
     from dozen.machinery.screen import Figures
 
+RETRY_SECONDS = 2.0
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
@@ -55,8 +57,9 @@ async def _show(session: Session, interval: float) -> None:
 async def _show_node(node: Node, at: int, count: int, interval: float) -> int:
     """Draw until a key is pressed; gives the next node's number, -1 for the end."""
     log: deque[str] = deque(maxlen=200)
-    sampler = Sampler(node, f"q quits{'   n next node' if count > 1 else ''}   {node.label}")
-    async with _background(_follow_log(node, log)):
+    specs: dict[str, Any] = {}
+    sampler = Sampler(node, specs, f"q quits{'   n next node' if count > 1 else ''}   {node.label}")
+    async with _background(follow_log(node, log), *(follow_resource(node, specs, name) for name in RESOURCES)):
         with _keys() as keys:
             while True:
                 figures = await sampler.sample(tuple(log))
@@ -74,25 +77,26 @@ async def _show_node(node: Node, at: int, count: int, interval: float) -> int:
 
 
 class Sampler:
-    """Asks a node and makes rates of what only grows."""
+    """Asks a node and makes rates of what only grows; ``specs`` of resources are somebody else's to keep."""
 
-    def __init__(self, node: Node, note: str) -> None:
+    def __init__(self, node: Node, specs: dict[str, Any], note: str) -> None:
         self._node = node
+        self._specs = specs
         self._note = note
+        self._once: dict[str, Any] = {}
         self._before: tuple[float, dict[str, Any]] | None = None
 
     async def sample(self, log: tuple[str, ...]) -> Figures:
-        from dozen.client.state import get_record
-
-        answers = dict(
-            zip(CALLS, await asyncio.gather(*(self._ask(self._node.ask(name)) for name in CALLS)), strict=True)
-        )
-        records = await asyncio.gather(*(self._ask(get_record(self._node, *where)) for where in RESOURCES.values()))
-        specs = {name: record.spec if record else {} for name, record in zip(RESOURCES, records, strict=True)}
+        names = (*(name for name in CALLS_ONCE if self._once.get(name) is None), *CALLS)
+        found = await asyncio.gather(*(self._ask(self._node.ask(name)) for name in names))
+        answers = self._once | dict(zip(names, found, strict=True))
+        self._once = {name: answers[name] for name in CALLS_ONCE}
         now = time.monotonic()
         before, self._before = self._before, (now, answers)
-        note = self._note if any(answers.values()) else f"no answer from {self._node.label}   {self._note}"
-        return make_figures(answers, specs, before, now, log, note)
+        note = (
+            self._note if any(answers[name] for name in CALLS) else f"no answer from {self._node.label}   {self._note}"
+        )
+        return make_figures(answers, self._specs, before, now, log, note)
 
     async def _ask(self, work: Any) -> Any:
         from dozen.client.errors import ClientError
@@ -104,17 +108,35 @@ class Sampler:
             return None
 
 
-async def _follow_log(node: Node, log: deque[str]) -> None:
+async def follow_log(node: Node, log: deque[str]) -> None:
+    async def follow() -> None:
+        async for chunk in node.dmesg(follow=True):
+            log.extend(chunk.decode("utf-8", "replace").rstrip("\n").split("\n"))
+
+    await _again_and_again(follow)
+
+
+async def follow_resource(node: Node, specs: dict[str, Any], name: str) -> None:
+    """Keep the spec of one of `RESOURCES` as the node has it now."""
+    from dozen.client.state import watch
+
+    async def follow() -> None:
+        async for change in watch(node, *RESOURCES[name]):
+            there = change.record if change.kind != "DESTROYED" else None
+            specs[name] = there.spec if there else {}
+
+    await _again_and_again(follow)
+
+
+async def _again_and_again(follow: Callable[[], Awaitable[None]]) -> None:
+    """What a node tells goes on when the node is back."""
     from dozen.client.errors import ClientError
     from dozen.rpc.status import RpcError
 
     while True:
-        try:
-            async for chunk in node.dmesg(follow=True):
-                log.extend(chunk.decode("utf-8", "replace").rstrip("\n").split("\n"))
-        except (RpcError, ClientError):
-            pass
-        await asyncio.sleep(2)
+        with suppress(RpcError, ClientError):
+            await follow()
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 def _draw(figures: Figures) -> None:
@@ -155,10 +177,11 @@ def _keys() -> Iterator[asyncio.Queue[str]]:
 
 
 @asynccontextmanager
-async def _background(work: Any) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
+async def _background(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait((task,))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
