@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import boots, clusters, debian, kubeadm, page, parts
+from bench.boots import say
 from bench.debian import DebianSystem
 from dozen.compose.build import build_image
 from dozen.compose.image import Image
@@ -41,10 +41,6 @@ PARTS = (
     "cluster",
     "kubeadm",
 )
-
-
-def say(text: str) -> None:
-    sys.stderr.write(f"bench: {text}\n")
 
 
 class Bench:

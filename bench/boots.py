@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -51,14 +52,23 @@ Measure = Callable[[Machine, "Clock"], Awaitable[None]]
 
 
 class Clock:
-    """Counts from the emulator's start and notes when something was first seen."""
+    """Counts from the emulator's start, notes when something was first seen and says so; ``waiting`` is in words what
+    is not there yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, system: str) -> None:
+        self.system, self.waiting = system, ""
         self.start = time.monotonic()
         self.boot = Boot()
 
     def mark(self, name: str) -> None:
-        self.boot.seconds.setdefault(name, round(time.monotonic() - self.start, 2))
+        if name not in self.boot.seconds:
+            self.boot.seconds[name] = round(time.monotonic() - self.start, 2)
+            say(f"{self.system}: {name} after {self.boot.seconds[name]} s")
+
+
+def say(text: str) -> None:
+    """To whoever waits for the figures."""
+    sys.stderr.write(f"bench: {text}\n")
 
 
 class PanickedError(Exception):
@@ -84,7 +94,7 @@ async def boot_once(
 ) -> Boot:
     """Starts a machine, lets ``measure`` look at it, ends it."""
     for _ in range(3):
-        clock = Clock()
+        clock = Clock(spec.name)
         machine = await provider.create(spec, folder, report_nothing)
         try:
             async with asyncio.timeout(seconds):
@@ -93,7 +103,10 @@ async def boot_once(
         except PanickedError:
             continue
         except TimeoutError as error:
-            raise ProviderError(f"{spec.name} gave no answer in {seconds:.0f} s; see {machine.console}") from error
+            waiting = f"it waited for: {clock.waiting}; " if clock.waiting else ""
+            raise ProviderError(
+                f"{spec.name} was not done in {seconds:.0f} s; {waiting}see {machine.console}"
+            ) from error
         finally:
             await provider.stop(folder)
     raise ProviderError(f"{spec.name}: the emulator made the guest panic three times in a row")

@@ -77,24 +77,25 @@ def reach_kubernetes(machine: Machine) -> int:
     return port
 
 
-async def until(ask: Callable[[], object], check: Callable[[], None] = lambda: None) -> None:
+async def until(clock: Clock, ask: Callable[[], object], check: Callable[[], None] = lambda: None) -> None:
     """Asks until the answer is yes; ``check`` raises when there is nothing left to wait for."""
     while True:
         check()
         try:
             await asyncio.to_thread(ask)
-        except NotYetError:
+        except NotYetError as error:
+            clock.waiting = str(error)
             await asyncio.sleep(ASK_EVERY)
         else:
             return
 
 
 async def note_cluster(api: Kubernetes, node: str, clock: Clock, check: Callable[[], None] = lambda: None) -> None:
-    await until(lambda: ask_ready(api), check)
+    await until(clock, lambda: ask_ready(api), check)
     clock.mark("api server")
-    await until(lambda: ask_nodes(api, [node]), check)
+    await until(clock, lambda: ask_nodes(api, [node]), check)
     clock.mark("node")
-    await until(lambda: ask_dns(api), check)
+    await until(clock, lambda: ask_dns(api), check)
     clock.mark("coredns")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from bench import clusters, kubeadm, onenode, page
+from bench.boots import Clock
 
 from dozen.machinery import certificates, pki, yaml
 from dozen.machinery.config import load
@@ -91,8 +92,9 @@ def test_asking_goes_on_until_the_answer_is_yes(monkeypatch: pytest.MonkeyPatch)
         if error := answers.pop(0):
             raise error
 
-    asyncio.run(clusters.until(ask))
-    assert not answers
+    clock = Clock("one")
+    asyncio.run(clusters.until(clock, ask))
+    assert (answers, clock.waiting) == ([], "no")
 
 
 def test_asking_ends_when_there_is_nothing_to_wait_for() -> None:
@@ -100,7 +102,16 @@ def test_asking_ends_when_there_is_nothing_to_wait_for() -> None:
         raise RuntimeError("kubeadm failed")
 
     with pytest.raises(RuntimeError, match="kubeadm failed"):
-        asyncio.run(clusters.until(lambda: None, check))
+        asyncio.run(clusters.until(Clock("one"), lambda: None, check))
+
+
+def test_a_mark_is_noted_and_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock("one")
+    clock.mark("node")
+    first = clock.boot.seconds["node"]
+    clock.mark("node")
+    assert clock.boot.seconds == {"node": first}
+    assert capsys.readouterr().err == f"bench: one: node after {first} s\n"
 
 
 def boot(scale: float) -> dict[str, Any]:
