@@ -15,6 +15,8 @@ from dozen.linux import (
     block_probe,
     cgroups,
     dhcp,
+    dhcp6,
+    dhcp6_client,
     gpt,
     kmsg,
     meta,
@@ -42,6 +44,18 @@ def lease(data: bytes) -> None:
     granted = dhcp.read_lease(reply)
     assert granted.renewal < granted.rebinding <= granted.duration
     assert not any(sign in name for name in granted.search_domains for sign in "\n \t")
+
+
+def lease6(data: bytes) -> None:
+    """Answers of DHCPv6 servers, and what a client that asked makes of them."""
+    client = dhcp6_client.Client(dhcp6.make_link_duid(b"\x52" * 6), 7, entropy=lambda size: b"\7" * size)
+    client.start(0.0)
+    client.expire(client.deadline)
+    client.receive(data, "fe80::1", 2.0)
+    client.expire(max(client.deadline, 2.0))
+    found = dhcp6.parse_reply(data)
+    assert all(each.preferred <= each.valid for one in found.associations for each in one.addresses)
+    assert not any(sign in name for name in (*found.search_domains, found.hostname) for sign in "\n \t")
 
 
 def time_answer(data: bytes) -> None:
@@ -194,6 +208,21 @@ OFFER = (
         ]
     )
 )  # fmt: skip
+GRANT = dhcp6.pack_message(
+    dhcp6.REPLY,
+    0x070707,
+    [
+        (dhcp6.CLIENT_ID, dhcp6.make_link_duid(b"\x52" * 6)), (dhcp6.SERVER_ID, b"\0\4" + bytes(16)),
+        (dhcp6.RAPID_COMMIT, b""), (dhcp6.PREFERENCE, b"\5"), (dhcp6.SOL_MAX_RT, b"\0\0\1\0"),
+        (
+            dhcp6.IA_NA,
+            dhcp6.pack_association(dhcp6.Association(7, 9, 14, (dhcp6.LeasedAddress("fd77::50", 20, 30),)))
+            + dhcp6.pack_options([(dhcp6.STATUS_CODE, b"\0\0fine")]),
+        ),
+        (dhcp6.DNS_SERVERS, b"\xfd" + bytes(14) + b"\x53"), (dhcp6.DOMAIN_LIST, b"\7example\3org\0"),
+        (dhcp6.NTP_SERVER, b"\0\3\0\5\3ntp\0\0\1\0\x10\xfd" + bytes(15)), (dhcp6.CLIENT_FQDN, b"\1\5node7"),
+    ],
+)  # fmt: skip
 LINK = rtnetlink.LINK_HEADER.pack(0, 1, 2, 0x41, 0) + netlink.pack_attributes(
     [
         (rtnetlink.IFLA_IFNAME, b"eth0\0"), (rtnetlink.IFLA_ADDRESS, b"\x52" * 6), (rtnetlink.IFLA_MTU, b"\0\5\0\0"),
@@ -222,6 +251,7 @@ DEBIAN_PACKAGE = b"!<arch>\ndebian-binary   0           0     0     100644  4   
 
 TARGETS = (
     Target("dhcp", lease, (dhcp.MalformedReply,), [OFFER]),
+    Target("dhcp6", lease6, (dhcp6.MalformedMessage,), [GRANT, dhcp6.pack_message(2, 0x070707, ()) + GRANT[4:]]),
     Target("ntp", time_answer, (ntp.NoAnswer, ntp.KissOfDeath), [NTP_ANSWER]),
     Target(
         "netlink",

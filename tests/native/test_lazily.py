@@ -54,3 +54,15 @@ def test_threads_that_come_together_find_it_whole() -> None:
         "[each.start() for each in threads]; [each.join() for each in threads]; print(found == [[1]] * 8)\n"
     )
     assert said == "True\n"
+
+
+def test_nothing_of_dhcpv6_is_loaded_before_it_is_asked_for() -> None:
+    said = run(
+        "import logging; from dozen.engine.store import Store; from dozen.node.controllers import network, settings\n"
+        "list(network.network_controllers()), list(network.network_watchers(Store(), logging.getLogger()))\n"
+        "print(*sorted(name for name in sys.modules if 'dhcp' in name))\n"
+    )
+    assert said.split() == [
+        *("dozen.linux.dhcp", "dozen.linux.dhcp_client", "dozen.linux.dhcp_socket"),
+        "dozen.node.controllers.network.dhcp",
+    ]

@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
 SCRIPT = HERE / "network_scenarios.py"
 FIREWALL = HERE / "firewall_scenarios.py"
+DHCP6 = HERE / "dhcp6_scenarios.py"
 
 
 def list_scenarios(script: Path) -> list[str]:
@@ -36,6 +37,11 @@ def test_scenario(name: str) -> None:
 @pytest.mark.parametrize("name", list_scenarios(FIREWALL))
 def test_packets(name: str) -> None:
     run_scenario(FIREWALL, name)
+
+
+@pytest.mark.parametrize("name", list_scenarios(DHCP6))
+def test_dhcp6(name: str) -> None:
+    run_scenario(DHCP6, name)
 
 
 def run_scenario(script: Path, name: str) -> None:

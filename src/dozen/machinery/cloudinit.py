@@ -14,7 +14,13 @@ from typing import Any
 import msgspec
 
 from dozen.machinery import yaml
-from dozen.machinery.resources.settings import LinkSelector, LinkSettings, NetworkSettings, RouteSettings
+from dozen.machinery.resources.settings import (
+    DHCP6Settings,
+    LinkSelector,
+    LinkSettings,
+    NetworkSettings,
+    RouteSettings,
+)
 
 DEFAULT_ROUTES = ("0.0.0.0/0", "::/0", "default")
 
@@ -83,8 +89,6 @@ def _read_version_2(
         names = link.get("nameservers") or {}
         servers += map(str, names.get("addresses") or ())
         search += map(str, names.get("search") or ())
-        if link.get("dhcp6"):
-            complain(f"network-config: {id}: DHCPv6 is not spoken")
         routes = [RouteSettings(gateway=str(link[key])) for key in ("gateway4", "gateway6") if link.get(key)]
         routes += [_route(each, "to", "via") for each in link.get("routes") or ()]
         addresses = tuple(
@@ -96,6 +100,7 @@ def _read_version_2(
             addresses=addresses,
             routes=tuple(routes),
             dhcp=bool(link.get("dhcp4")),
+            dhcp6=DHCP6Settings() if link.get("dhcp6") else None,
             mtu=int(link.get("mtu") or 0),
         )
 
@@ -132,13 +137,15 @@ def _read_version_1(
 def _physical(
     said: dict[str, Any], servers: list[str], search: list[str], complain: Callable[[str], None]
 ) -> LinkSettings:
-    addresses, routes, dhcp = [], [], False
+    addresses, routes, dhcp, dhcp6 = [], [], False, None
     for subnet in said.get("subnets") or ():
         kind = str(subnet.get("type"))
         servers += _listed(subnet.get("dns_nameservers"))
         search += _listed(subnet.get("dns_search"))
         if kind in ("dhcp", "dhcp4"):
             dhcp = True
+        elif kind == "dhcp6":
+            dhcp6 = DHCP6Settings()
         elif kind in ("static", "static6"):
             address = str(subnet["address"])
             mask = subnet.get("netmask")
@@ -155,6 +162,7 @@ def _physical(
         addresses=tuple(addresses),
         routes=tuple(routes),
         dhcp=dhcp,
+        dhcp6=dhcp6,
         mtu=int(said.get("mtu") or 0),
     )
 

@@ -9,6 +9,7 @@ import msgspec
 from dozen.machinery.config.model import Model
 from dozen.machinery.config.scalars import (
     Address,
+    Duid,
     Duration,
     IpAddress,
     LinkName,
@@ -43,7 +44,7 @@ class DhcpOptions(Model, frozen=True):
     route_metric: int = 1024
     ipv4: bool | None = None
     ipv6: bool | None = None
-    duidv6: str = ""
+    duidv6: Duid = ""
 
 
 class VipEquinix(Model, frozen=True):

@@ -230,6 +230,8 @@ def _lease_document(model: object) -> Iterator[Complaint]:
     digits = model.duid_raw.split(":")
     if model.duid_raw and not all(len(each) == 2 and _is_hexadecimal(each) for each in digits):
         yield "duidRaw", "expected bytes in hexadecimal with colons between them, like 00:03:00:01"
+    elif model.duid_raw and not 3 <= len(digits) <= 130:  # RFC 8415, 11.1
+        yield "duidRaw", f"expected 3 to 130 bytes, found {len(digits)}"
     elif model.duid_raw and model.client_identifier != "duid":
         yield "duidRaw", "is used only with clientIdentifier duid"
 

@@ -121,6 +121,14 @@ def check_mac(text: str) -> str | None:
     return f'expected a hardware address like 02:00:00:00:00:01, found "{text}"'
 
 
+def check_duid(text: str) -> str | None:
+    """By what DHCP servers know a host: 3 to 130 bytes (RFC 8415, 11.1), with colons between them or without."""
+    digits = text.replace(":", "")
+    if len(digits) % 2 == 0 and 6 <= len(digits) <= 260 and not digits.strip("0123456789abcdefABCDEF"):
+        return None
+    return f'expected 3 to 130 bytes in hexadecimal like 00030001020000000001, found "{text}"'
+
+
 def check_hostname(text: str) -> str | None:
     """RFC 1123: labels of letters, digits and inner hyphens, up to 63 bytes each, 253 together."""
     labels = text.split(".")
@@ -226,6 +234,7 @@ NetworkOrNot = Annotated[str, check_network_or_not]
 Address = Annotated[str, check_address]
 Hostname = Annotated[str, check_hostname]
 Mac = Annotated[str, check_mac]
+Duid = Annotated[str, check_duid]
 San = Annotated[str, check_san]
 Url = Annotated[str, check_url]
 AbsolutePath = Annotated[str, check_path]

@@ -40,7 +40,6 @@ def _idle(note: str) -> Support:
     return Support(State.IDLE, note)
 
 
-_NO_DHCP6 = _ignored("addresses come by DHCPv4 or are given; DHCPv6 is not spoken")
 _NO_CLOUD_VIP = _ignored("a cloud is not told that an address has moved; Layer2VIPConfig moves it on a link")
 _NO_ENCRYPTION = _ignored("volumes are not encrypted")
 _NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery service")
@@ -59,8 +58,6 @@ SUPPORT: dict[str, Support] = {
     "debug": Support(State.USED, "more is logged, and services' logs are on the console too"),
     "persist": _idle("a configuration is kept wherever there is a disk for it"),
     "machine": _USED,
-    "machine.network.interfaces.dhcpOptions.ipv6": _NO_DHCP6,
-    "machine.network.interfaces.dhcpOptions.duidv6": _NO_DHCP6,
     "machine.network.interfaces.bond.adActorSystem": _ignored("the bond's own address is the actor's"),
     "machine.network.kubespan": _NO_KUBESPAN,
     "machine.disks": _NO_VOLUMES,
@@ -89,8 +86,6 @@ SUPPORT: dict[str, Support] = {
     "machine.network.interfaces.vip.hcloud": _NO_CLOUD_VIP,
     "machine.network.interfaces.vlans.vip.equinixMetal": _NO_CLOUD_VIP,
     "machine.network.interfaces.vlans.vip.hcloud": _NO_CLOUD_VIP,
-    "machine.network.interfaces.vlans.dhcpOptions.ipv6": _NO_DHCP6,
-    "machine.network.interfaces.vlans.dhcpOptions.duidv6": _NO_DHCP6,
     "cluster.network.cni.flannel.kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
     "cluster": _USED,
     "cluster.discovery.enabled": Support(State.USED, "members are the Nodes that Kubernetes lists"),
@@ -108,7 +103,7 @@ SUPPORT: dict[str, Support] = {
     "CRICustomizationConfig:": Support(State.USED, "laid over containerd's configuration, which is of version 2"),
     "ContainerConfig:": _ignored("only Kubernetes starts containers"),
     "DHCPv4Config:": _USED,
-    "DHCPv6Config:": _NO_DHCP6,
+    "DHCPv6Config:": _USED,
     "DiscoveryIdentityConfig:": _USED,
     "DiscoveryServiceConfig:": _NO_DISCOVERY,
     "DummyLinkConfig:": _USED,

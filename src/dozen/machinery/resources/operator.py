@@ -10,7 +10,7 @@ from __future__ import annotations
 from dozen.machinery.resource import Kind, Sensitivity
 from dozen.machinery.resources.spec import Spec
 
-DHCP4 = "dhcp4"
+DHCP4, DHCP6 = "dhcp4", "dhcp6"
 
 
 class ClientIdentifier(Spec):
@@ -39,18 +39,29 @@ class DHCP4Operator(Spec):
     """
 
 
+class DHCP6Operator(Spec):
+    """Settings of the DHCPv6 client. It brings no routes: ``route_metric`` is that of the addresses' own."""
+
+    route_metric: int = 0
+    skip_hostname_request: bool = False
+    client_identifier: ClientIdentifier | None = None
+
+    WIRE = "2 routeMetric uint32, 3 skipHostnameRequest bool omit, 4 clientIdentifier ClientIdentifier omit"
+
+
 class OperatorSpec(Spec):
-    """An operator that should run on a link; id ``dhcp4/LINK``."""
+    """An operator that should run on a link; id ``dhcp4/LINK`` or ``dhcp6/LINK``."""
 
     operator: str = DHCP4
     link_name: str = ""
     require_up: bool = True
     dhcp4: DHCP4Operator | None = None
+    dhcp6: DHCP6Operator | None = None
     layer: str = "default"
 
     WIRE = """
         1 operator enum:Operator, 2 linkName string, 3 requireUp bool, 4 dhcp4 DHCP4Operator omit,
-        7 layer enum:ConfigLayer
+        5 dhcp6 DHCP6Operator omit, 7 layer enum:ConfigLayer
     """
 
 
@@ -93,8 +104,20 @@ class LeasedRoute(Spec):
     WIRE = "1 destination string, 2 gateway string omit"
 
 
+class LeasedAddress(Spec):
+    """An address (a prefix) that came with a lease; a ``deprecated`` one is for the connections that there are."""
+
+    address: str = ""
+    deprecated: bool = False
+
+    WIRE = "1 address string, 2 deprecated bool omit"
+
+
 class DHCPLease(Spec):
-    """What a DHCP server granted for a link; its id is the link. ``duration`` is seconds, or `FOREVER`."""
+    """What a DHCP server granted for a link; its id is the link, for DHCPv6 with ``/dhcp6`` behind it.
+
+    ``duration`` is seconds, or `FOREVER`. DHCPv6 may grant several ``addresses``, of which ``address`` is the first.
+    """
 
     link_name: str = ""
     address: str = ""
@@ -109,12 +132,13 @@ class DHCPLease(Spec):
     domain: str = ""
     time_servers: tuple[str, ...] = ()
     mtu: int = 0
+    addresses: tuple[LeasedAddress, ...] = ()
 
     WIRE = """
         1 linkName string, 2 address string, 3 server string, 4 duration uint32, 5 granted double,
         6 routeMetric uint32, 7 routes [LeasedRoute] omit, 8 dnsServers [string] omit,
         9 searchDomains [string] omit, 10 hostname string omit, 11 domain string omit,
-        12 timeServers [string] omit, 13 mtu uint32 omit
+        12 timeServers [string] omit, 13 mtu uint32 omit, 14 addresses [LeasedAddress] omit
     """
 
 

@@ -76,12 +76,23 @@ class LogicalLink(Spec):
     """
 
 
+class DHCP6Settings(Spec):
+    """That a link asks for addresses by DHCPv6; ``metric`` 0 is the default's."""
+
+    metric: int = 0
+    identifier: str = "mac"
+    duid: str = ""
+    ignore_hostname: bool = False
+
+    WIRE = "1 metric uint32 omit, 2 identifier string, 3 duid string omit, 4 ignoreHostname bool omit"
+
+
 class LinkSettings(Spec):
     """How links should be set up: the one called ``name``, or those that ``selector`` finds.
 
     ``bridge`` is one that the link is to be a port of, whatever else that bridge's own settings say.
-    The fields beginning with ``dhcp`` are about DHCPv4. ``address_priorities`` are metrics of the routes that come with
-    the addresses, in their order; 0 is the kernel's.
+    ``dhcp`` and the fields beginning with ``dhcp_`` are about DHCPv4. ``address_priorities`` are metrics of the routes
+    that come with the addresses, in their order; 0 is the kernel's.
     """
 
     name: str = ""
@@ -102,13 +113,15 @@ class LinkSettings(Spec):
     dhcp_duid: str = ""
     dhcp_ignore_hostname: bool = False
     dhcp_ignore_routes: bool = False
+    dhcp6: DHCP6Settings | None = None
 
     WIRE = """
         1 name string omit, 2 selector LinkSelector omit, 3 addresses [string] omit, 4 routes [RouteSettings] omit,
         5 dhcp bool omit, 6 dhcpMetric uint32 omit, 7 mtu uint32 omit, 8 ignore bool omit,
         9 virtualAddresses [string] omit, 10 up bool, 11 multicast bool omit, 12 bridge string omit,
         13 logical LogicalLink omit, 14 addressPriorities [uint32] omit, 15 dhcpIdentifier string,
-        16 dhcpDuid string omit, 17 dhcpIgnoreHostname bool omit, 18 dhcpIgnoreRoutes bool omit
+        16 dhcpDuid string omit, 17 dhcpIgnoreHostname bool omit, 18 dhcpIgnoreRoutes bool omit,
+        19 dhcp6 DHCP6Settings omit
     """
 
 

@@ -18,7 +18,7 @@ from dozen.node.configuration import parse
 if TYPE_CHECKING:
     from dozen.machinery.config import Config
     from dozen.machinery.config.documents.links import LinkFields
-    from dozen.machinery.config.links import DeviceSelector, Interface, Route
+    from dozen.machinery.config.links import DeviceSelector, DhcpOptions, Interface, Route
 
 
 MACHINE_TYPE_ID = "machine-type"
@@ -151,11 +151,20 @@ def _link(interface: Interface) -> settings.LinkSettings:
         routes=tuple(read_route(route) for route in interface.routes),
         dhcp=bool(interface.dhcp) and (interface.dhcp_options is None or interface.dhcp_options.ipv4 is not False),
         dhcp_metric=interface.dhcp_options.route_metric if interface.dhcp_options else 0,
+        dhcp6=read_dhcp6(interface.dhcp, interface.dhcp_options),
         mtu=interface.mtu,
         ignore=interface.ignore,
         virtual_addresses=(interface.vip.ip,) if interface.vip else (),
         bridge=interface.bridge_port.master if interface.bridge_port else "",
     )
+
+
+def read_dhcp6(dhcp: bool | None, options: DhcpOptions | None) -> settings.DHCP6Settings | None:
+    """What an interface or a VLAN says of DHCPv6: it is asked for by name, as ``dhcp`` alone is DHCPv4."""
+    if not dhcp or options is None or not options.ipv6:
+        return None
+    duid = options.duidv6
+    return settings.DHCP6Settings(metric=options.route_metric, identifier="duid" if duid else "mac", duid=duid)
 
 
 def read_selector(chosen: DeviceSelector) -> settings.LinkSelector:
@@ -178,7 +187,7 @@ def read_route(route: Route) -> settings.RouteSettings:
 
 
 def _links_of_documents(given: Config) -> Iterator[settings.LinkSettings]:
-    """Documents say what a link has and is made of, DHCPv4Config that it asks for a lease; either may be alone."""
+    """Documents say what a link has and is made of, others that it asks for leases; each may be alone."""
     from dozen.machinery.config import effective
 
     links = {each.name: read_link(each.name, each) for each in effective.find_documents(given, "LinkConfig")}
@@ -187,8 +196,17 @@ def _links_of_documents(given: Config) -> Iterator[settings.LinkSettings]:
 
         links |= {entry.name: entry for entry in composing.read_documents(given)}
     leases = {each.name: each for each in effective.find_documents(given, "DHCPv4Config")}
-    for name in dict.fromkeys((*links, *leases)):
+    leases6 = {each.name: each for each in effective.find_documents(given, "DHCPv6Config")}
+    for name in dict.fromkeys((*links, *leases, *leases6)):
         link, lease = links.get(name) or settings.LinkSettings(name=name), leases.get(name)
+        if (lease6 := leases6.get(name)) is not None:
+            asked = settings.DHCP6Settings(
+                metric=lease6.route_metric,
+                identifier=lease6.client_identifier or "mac",
+                duid=lease6.duid_raw,
+                ignore_hostname=bool(lease6.ignore_hostname),
+            )
+            link = structs.replace(link, dhcp6=asked)
         if lease is not None:
             link = structs.replace(
                 link,

@@ -75,6 +75,19 @@ def test_documents_about_links() -> None:
     )
 
 
+def test_a_document_about_dhcpv6() -> None:
+    both = (
+        "kind: DHCPv6Config\nname: eth0\nrouteMetric: 77\nignoreHostname: true\nclientIdentifier: duid\n"
+        "duidRaw: 00:02:aa\n---\nkind: DHCPv4Config\nname: eth0\n---\nkind: DHCPv6Config\nname: eth1\n"
+    )
+    found = links_of(both)
+    assert found["eth0"].dhcp
+    assert found["eth0"].dhcp6 == settings.DHCP6Settings(
+        metric=77, identifier="duid", duid="00:02:aa", ignore_hostname=True
+    )
+    assert (found["eth1"].dhcp, found["eth1"].dhcp6) == (False, settings.DHCP6Settings())
+
+
 def links_of(documents: str) -> dict[str, settings.LinkSettings]:
     return {link.name: link for link in plan(documents)["NetworkSettings"].links}
 
@@ -182,14 +195,43 @@ INTERFACES = """
 """
 
 
-def test_interfaces_of_the_main_document() -> None:
+def interfaces_of(text: str) -> list[settings.LinkSettings]:
+    """What interfaces of the main document say."""
     import yaml as reader
 
     given = reader.safe_load(TEXT)
-    given["machine"].setdefault("network", {})["interfaces"] = reader.safe_load(INTERFACES)
+    given["machine"].setdefault("network", {})["interfaces"] = reader.safe_load(text)
     view = PlainView((config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=reader.safe_dump(given))))
     specs = {step.kind.display: step.spec for step in SettingsController().plan(view) if isinstance(step, Put)}
-    found: list[settings.LinkSettings] = list(specs["NetworkSettings"].links)  # type: ignore[attr-defined]
+    return list(specs["NetworkSettings"].links)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("said", "dhcp", "dhcp6"),
+    [
+        ("dhcp: true", True, None),
+        ("dhcp: true, dhcpOptions: {ipv6: true}", True, settings.DHCP6Settings(metric=1024)),
+        (
+            "dhcp: true, dhcpOptions: {ipv4: false, ipv6: true, routeMetric: 5, duidv6: 00020000aabb}",
+            False,
+            settings.DHCP6Settings(metric=5, identifier="duid", duid="00020000aabb"),
+        ),
+        ("dhcp: true, dhcpOptions: {ipv6: false, duidv6: 00020000aabb}", True, None),
+        ("dhcp: false, dhcpOptions: {ipv6: true}", False, None),
+        ("dhcpOptions: {ipv6: true}", False, None),
+    ],
+)
+def test_dhcpv6_is_asked_for_by_name(said: str, dhcp: bool, dhcp6: settings.DHCP6Settings | None) -> None:
+    """On an interface and on a VLAN alike."""
+    interface, vlan, inside = interfaces_of(
+        f"- {{interface: eth0, {said}}}\n- {{interface: eth1, vlans: [{{vlanId: 5, {said}}}]}}"
+    )
+    assert (interface.dhcp, interface.dhcp6) == (inside.dhcp, inside.dhcp6) == (dhcp, dhcp6)
+    assert (vlan.dhcp, vlan.dhcp6) == (False, None)
+
+
+def test_interfaces_of_the_main_document() -> None:
+    found = interfaces_of(INTERFACES)
     assert [link.name for link in found] == ["eth0", "eth0.5", "", "", "bond0", "br0", "eth6", "d0"]
     named, selected = found[1], found[3]
     assert (named.dhcp, named.virtual_addresses) == (True, ("10.0.0.9",))

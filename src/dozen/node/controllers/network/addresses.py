@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from dozen.machinery.addresses import canonical_prefix, family_of
-from dozen.machinery.effects.network import AddAddress, AnnounceAddress, Each, RemoveAddress
+from dozen.machinery.effects.network import FOREVER, AddAddress, AnnounceAddress, Each, RemoveAddress
 from dozen.machinery.plan import Effect, Input, Put, Step, View
 from dozen.machinery.resource import Phase
 from dozen.machinery.resources.enums import flags_of, number_of
 from dozen.machinery.resources.link import LINK_STATUS
-from dozen.machinery.resources.network import ADDRESS_SPEC, ADDRESS_STATUS, AddressSpec
-from dozen.machinery.resources.operator import DHCP_LEASE, VIRTUAL_ADDRESS
+from dozen.machinery.resources.network import ADDRESS_SPEC, ADDRESS_STATUS, AddressSpec, AddressStatusSpec
+from dozen.machinery.resources.operator import DHCP_LEASE, VIRTUAL_ADDRESS, LeasedAddress
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 from dozen.node.controllers.network.matching import settings_by_link
+
+DEPRECATED = "deprecated"  # a flag: for the connections that there are, and no new ones
 
 
 class AddressSpecController:
@@ -33,20 +35,23 @@ class AddressSpecController:
 
 
 class AddressController:
-    """AddressSpec + AddressStatus → links have the addresses that they should have, and not those that ended."""
+    """AddressSpec + AddressStatus → links have the addresses that they should have, and not those that ended.
+
+    An address that is not preferred any more is put there again with that lifetime over, and so is one that is again.
+    """
 
     name = "network-addresses"
     inputs = (Input(ADDRESS_SPEC, finalize=True), Input(ADDRESS_STATUS), Input(LINK_STATUS))
     outputs = ()
 
     def plan(self, view: View) -> Iterable[Step]:
-        present = {(each.spec.link_name, each.spec.address): each.spec.priority for each in view.list(ADDRESS_STATUS)}
+        present = {(each.spec.link_name, each.spec.address): each.spec for each in view.list(ADDRESS_STATUS)}
         links = {link.id for link in view.list(LINK_STATUS)}
         effects: list[Effect] = []
         for resource in view.list(ADDRESS_SPEC):
             spec = resource.spec
-            there = (spec.link_name, spec.address) in present
-            same = there and spec.priority in (0, present[spec.link_name, spec.address])
+            found = present.get((spec.link_name, spec.address))
+            there, same = found is not None, found is not None and _is_same(spec, found)
             if resource.metadata.phase is Phase.TEARING_DOWN:
                 if there:
                     effects.append(RemoveAddress(spec.link_name, spec.address))
@@ -60,12 +65,15 @@ class AddressController:
 
 def _leased(view: View) -> Iterator[AddressSpec]:
     for lease in view.list(DHCP_LEASE):
-        yield AddressSpec(
-            address=lease.spec.address,
-            link_name=lease.id,
-            priority=lease.spec.route_metric,
-            layer="operator",
-        )
+        for each in lease.spec.addresses or (LeasedAddress(address=lease.spec.address),):
+            yield AddressSpec(
+                address=each.address,
+                link_name=lease.spec.link_name,
+                family=family_of(each.address),
+                flags=DEPRECATED if each.deprecated else "",
+                priority=lease.spec.route_metric,
+                layer="operator",
+            )
 
 
 def _elected(view: View) -> Iterator[AddressSpec]:
@@ -97,6 +105,11 @@ def _configured(view: View) -> Iterator[AddressSpec]:
             )
 
 
+def _is_same(spec: AddressSpec, status: AddressStatusSpec) -> bool:
+    aged = DEPRECATED in status.flags.split(",")
+    return spec.priority in (0, status.priority) and aged == (DEPRECATED in spec.flags.split(","))
+
+
 def _add(spec: AddressSpec) -> AddAddress:
     return AddAddress(
         spec.link_name,
@@ -104,4 +117,5 @@ def _add(spec: AddressSpec) -> AddAddress:
         scope=number_of("Scope", spec.scope),
         flags=flags_of("AddressFlags", spec.flags),
         priority=spec.priority,
+        preferred=0 if DEPRECATED in spec.flags.split(",") else FOREVER,
     )

@@ -20,7 +20,7 @@ from dozen.machinery.resources.link import (
     WireguardPeer,
 )
 from dozen.machinery.resources.settings import LinkSettings, LogicalLink
-from dozen.node.controllers.settings import read_link, read_route, read_selector
+from dozen.node.controllers.settings import read_dhcp6, read_link, read_route, read_selector
 
 if TYPE_CHECKING:
     from dozen.machinery.config import Config, links
@@ -54,6 +54,7 @@ def read_vlan(vlan: links.Vlan, parent: LinkSettings) -> LinkSettings:
         routes=tuple(read_route(route) for route in vlan.routes),
         dhcp=bool(vlan.dhcp) and (options is None or options.ipv4 is not False),
         dhcp_metric=options.route_metric if options else 0,
+        dhcp6=read_dhcp6(vlan.dhcp, options),
         mtu=vlan.mtu,
         ignore=parent.ignore,
         virtual_addresses=(vlan.vip.ip,) if vlan.vip else (),

@@ -74,7 +74,7 @@ def _leased(view: View) -> Iterator[RouteSpec]:
                 dst="" if route.destination in EVERYWHERE else network_of(route.destination),
                 gateway=route.gateway,
                 src=lease.spec.address.partition("/")[0],
-                out_link_name=lease.id,
+                out_link_name=lease.spec.link_name,
                 priority=lease.spec.route_metric,
                 scope="global" if route.gateway else "link",
                 flags="onlink" if _is_beyond(lease.spec, route) else "",

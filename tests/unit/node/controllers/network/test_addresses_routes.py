@@ -17,7 +17,7 @@ from dozen.machinery.resources.network import (
     RouteSpec,
     RouteStatusSpec,
 )
-from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease, LeasedRoute
+from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease, LeasedAddress, LeasedRoute
 from dozen.machinery.resources.settings import (
     NETWORK,
     NETWORK_SETTINGS,
@@ -64,6 +64,31 @@ def test_a_leased_address() -> None:
     ]
 
 
+def test_leased_addresses_of_ipv6() -> None:
+    """As many as there are, on the link of the lease, which shares it with that of IPv4."""
+    given = (LeasedAddress(address="fd77::50/128"), LeasedAddress(address="fd77::51/128", deprecated=True))
+    view = configured(lease=LEASE)
+    view.add(DHCP_LEASE, "eth0/dhcp6", DHCPLease(link_name="eth0", address="fd77::50/128", addresses=given))
+    assert [(id, spec.family, spec.flags, spec.link_name) for id, spec in address_specs(view).items()] == [
+        ("eth0/10.0.2.15/24", "inet4", "", "eth0"),
+        ("eth0/fd77::50/128", "inet6", "", "eth0"),
+        ("eth0/fd77::51/128", "inet6", "deprecated", "eth0"),
+    ]
+
+
+@pytest.mark.parametrize("wanted", ["", "deprecated"])
+@pytest.mark.parametrize("flags", ["permanent", "deprecated,permanent"])
+def test_addresses_are_deprecated_and_preferred_again(wanted: str, flags: str) -> None:
+    spec = AddressSpec(address="fd77::50/128", link_name="eth0", family="inet6", flags=wanted)
+    status = AddressStatusSpec(address="fd77::50/128", link_name="eth0", family="inet6", flags=flags)
+    view = PlainView(
+        (LINK_STATUS, "eth0", UP), (ADDRESS_SPEC, "eth0/fd77::50/128", spec), (ADDRESS_STATUS, "a", status)
+    )
+    again = AddAddress("eth0", "fd77::50/128", flags=0x20 if wanted else 0, preferred=0 if wanted else 0xFFFFFFFF)
+    same = bool(wanted) == flags.startswith("deprecated")
+    assert list(AddressController().plan(view)) == ([] if same else [Each((again,))])
+
+
 def test_the_configuration_wins_over_the_lease() -> None:
     view = configured(LinkSettings(name="eth0", addresses=("10.0.2.15/24", "FD00:0::15/64"), dhcp=True), lease=LEASE)
     specs = address_specs(view)
@@ -107,6 +132,7 @@ def test_an_address_that_ended_is_removed_if_it_is_there(there: bool) -> None:
 
 def test_leased_routes() -> None:
     lease = DHCPLease(
+        link_name="eth0",
         address="10.0.2.15/24",
         route_metric=99,
         routes=(

@@ -5,10 +5,19 @@ import pytest
 from dozen.machinery.effects.network import AcceptRouters, Each, SetLink
 from dozen.machinery.plan import Put
 from dozen.machinery.resources.link import LINK_SPEC, LINK_STATUS, LinkSpec, LinkStatusSpec
-from dozen.machinery.resources.operator import DHCP_LEASE, OPERATOR_SPEC, DHCP4Operator, DHCPLease, OperatorSpec
+from dozen.machinery.resources.operator import (
+    DHCP_LEASE,
+    OPERATOR_SPEC,
+    ClientIdentifier,
+    DHCP4Operator,
+    DHCP6Operator,
+    DHCPLease,
+    OperatorSpec,
+)
 from dozen.machinery.resources.settings import (
     NETWORK,
     NETWORK_SETTINGS,
+    DHCP6Settings,
     LinkSelector,
     LinkSettings,
     NetworkSettings,
@@ -106,6 +115,33 @@ def test_links_made_of_software_are_only_touched_when_configured() -> None:
     assert effects(view(veth0=VETH)) == operators(view(veth0=VETH)) == []
     assert operators(view(LinkSettings(name="veth0", dhcp=True), veth0=VETH)) == ["dhcp4/veth0"]
     assert operators(view(LinkSettings(name="lo", dhcp=True), lo=LO)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "options"),
+    [
+        (DHCP6Settings(), DHCP6Operator(route_metric=1024)),
+        (
+            DHCP6Settings(metric=50, identifier="duid", duid="00:02:AA", ignore_hostname=True),
+            DHCP6Operator(
+                route_metric=50,
+                skip_hostname_request=True,
+                client_identifier=ClientIdentifier(client_identifier="duid", duid_raw_hex="0002aa"),
+            ),
+        ),
+        (
+            DHCP6Settings(identifier="none"),
+            DHCP6Operator(route_metric=1024, client_identifier=ClientIdentifier(client_identifier="none")),
+        ),
+    ],
+)
+def test_the_operator_of_dhcpv6(said: DHCP6Settings, options: DHCP6Operator) -> None:
+    """It comes by itself, or beside that of DHCPv4."""
+    spec = OperatorSpec(operator="dhcp6", link_name="eth0", dhcp6=options, layer="configuration")
+    seen = view(LinkSettings(name="eth0", dhcp6=said), eth0=UP)
+    assert list(OperatorController().plan(seen)) == [Put(OPERATOR_SPEC, "dhcp6/eth0", spec)]
+    assert operators(view(LinkSettings(name="eth0", dhcp=True, dhcp6=said), eth0=UP)) == ["dhcp4/eth0", "dhcp6/eth0"]
+    assert operators(view(LinkSettings(name="eth0", dhcp6=said, ignore=True), eth0=UP)) == []
 
 
 @pytest.mark.parametrize(("metric", "expected"), [(0, 1024), (50, 50)])
