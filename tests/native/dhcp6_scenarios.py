@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,6 +22,8 @@ from network_scenarios import MAC, ip, neighbour, node, until
 
 from dozen.engine.store import Store
 from dozen.linux.dhcp6 import make_machine_duid
+from dozen.machinery import yaml
+from dozen.machinery.config.generating import generate
 from dozen.machinery.resources.hardware import SYSTEM_INFORMATION, SystemInformationSpec
 from dozen.machinery.resources.network import (
     ADDRESS_STATUS,
@@ -37,6 +40,8 @@ from dozen.machinery.resources.settings import (
     LinkSettings,
     NetworkSettings,
 )
+from dozen.node.configuration import parse
+from dozen.node.controllers.settings import network_settings
 
 # Whether links made from now on look for other hosts with their addresses first, which takes some seconds.
 DETECTION = Path("/proc/sys/net/ipv6/conf/default/accept_dad")
@@ -46,9 +51,19 @@ soon = functools.partial(until, seconds=30.0)
 
 
 def asking(identifier: str = "mac", duid: str = "", ignore_hostname: bool = False) -> NetworkSettings:
-    """The settings of a node that asks by DHCPv6 only."""
-    wanted = DHCP6Settings(metric=77, identifier=identifier, duid=duid, ignore_hostname=ignore_hostname)
-    return NetworkSettings(links=(LinkSettings(name="eth0", dhcp6=wanted),))
+    """What a node takes from a document that asks for DHCPv6 only."""
+    fields = {
+        "name": "eth0",
+        "routeMetric": 77,
+        "clientIdentifier": identifier,
+        "ignoreHostname": ignore_hostname,
+        **({"duidRaw": duid} if duid else {}),
+    }
+    return settings_of({"apiVersion": "v1alpha1", "kind": "DHCPv6Config", **fields})
+
+
+def settings_of(*documents: dict[str, Any]) -> NetworkSettings:
+    return network_settings(parse(yaml.dump_documents(list(documents))), NetworkSettings())
 
 
 class Questions:
@@ -118,7 +133,7 @@ async def a_node_gets_an_address_and_names() -> None:
             resolvers = "nameserver fd77::53\nsearch example.org lab.example.org\n"
             await soon(lambda: files["/system/etc/resolv.conf"] == resolvers, "the resolvers of the lease")
             await soon(lambda: store.get(HOSTNAME_STATUS, "hostname").spec.fqdn == "leased.example.org", "its name")
-            await soon(lambda: store.get(NODE_ADDRESS, "current").spec.addresses == ("fd77::50/128",), "the address")
+            await soon(lambda: store.get(NODE_ADDRESS, "routed").spec.addresses == ("fd77::50/128",), "the address")
             assert set(questions.kinds()) == {"solicit", "request"}
             assert {words[1] for words in questions.all()} == {MAC_DUID}
             # somebody meddles: the address comes back
@@ -148,6 +163,17 @@ async def addresses_are_renewed() -> None:
             assert questions.all()[-1] == ["renew", "000200abcdef", "fd77::50"]
             await soon(lambda: store.get(DHCP_LEASE, LEASE).spec.granted > granted, "more time")
             assert "fd77::50" in addresses()
+
+
+async def the_main_document_asks_too() -> None:
+    given = yaml.load(generate("lab", "https://10.0.0.1:6443").worker)
+    options = {"ipv4": False, "ipv6": True, "duidv6": "000200abcdef", "routeMetric": 88}
+    given["machine"]["network"] = {"interfaces": [{"interface": "eth0", "dhcp": True, "dhcpOptions": options}]}
+    with server("rapid", "strict=000200abcdef") as (_, _):
+        async with node(settings_of(given)) as (store, _):
+            await leased(store)
+            assert "inet6 fd77::50/128 metric 88 scope global" in addresses()
+            assert [each.id for each in store.list(OPERATOR_SPEC)] == ["dhcp6/eth0"]
 
 
 async def addresses_age_and_end() -> None:

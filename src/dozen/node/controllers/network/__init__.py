@@ -1,9 +1,9 @@
 """The network of a node: what is observed, what is wanted, and the plans that bring the two together.
 
 From the bottom up: `observe` publishes what the kernel has; `links` brings links up, and makes those that are made of
-software (`logical`, `tunnels`); `operators` and `dhcp` obtain leases; `addresses` and `routes` merge configuration and
-leases and make the kernel agree; `names` does the same for the host's name and resolvers; `summary` says what it
-amounts to.
+software (`logical`, `tunnels`); `operators`, `dhcp` and `dhcp6` obtain leases; `addresses` and `routes` merge
+configuration and leases and make the kernel agree; `names` does the same for the host's name and resolvers; `summary`
+says what it amounts to.
 
 A machine that is a container has its links, addresses and routes from its host: there everything is published, and
 names are set, but nothing else is touched.

@@ -22,6 +22,7 @@ from dozen.machinery.resources.network import (
     NodeAddressSortAlgorithmSpec,
     NodeAddressSpec,
 )
+from dozen.machinery.resources.operator import DHCP_LEASE
 from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS
 from dozen.node.controllers.network.matching import LOOPBACK, is_physical, is_up
@@ -35,8 +36,9 @@ class NodeAddressController:
     """AddressStatus + LinkStatus → NodeAddress, sorted as NetworkSettings says, which NodeAddressSortAlgorithm repeats.
 
     ``current`` are the addresses by which the node can be reached now, those of physical links first; ``routed`` leaves
-    out single hosts; ``default`` is one address that is kept as long as the node has it; ``accumulative`` are all that
-    it ever had, as certificates name them. All but ``default`` are there once more for each filter.
+    out single hosts that nobody leased, as virtual addresses are; ``default`` is one address that is kept as long as
+    the node has it; ``accumulative`` are all that it ever had, as certificates name them. All but ``default`` are there
+    once more for each filter.
     """
 
     name = "network-node-addresses"
@@ -45,6 +47,7 @@ class NodeAddressController:
         Input(LINK_STATUS),
         Input(NODE_ADDRESS_FILTER),
         Input(NETWORK_SETTINGS, NETWORK),
+        Input(DHCP_LEASE),
     )
     outputs = (NODE_ADDRESS, NODE_ADDRESS_SORT_ALGORITHM)
 
@@ -66,9 +69,10 @@ class NodeAddressController:
         accumulative = dict.fromkeys((*(ever.spec.addresses if ever else ()), *current))
         if default:
             yield Put(NODE_ADDRESS, "default", NodeAddressSpec(addresses=default, sort_algorithm=algorithm))
+        leased = _list_leased(view)
         views = {
             "current": current,
-            "routed": tuple(address for address in current if not _is_single(address)),
+            "routed": tuple(address for address in current if not _is_single(address) or address in leased),
             "accumulative": tuple(sorted(accumulative, key=key)),
         }
         filters = view.list(NODE_ADDRESS_FILTER)
@@ -77,6 +81,12 @@ class NodeAddressController:
             for each in filters:
                 fit = tuple(address for address in addresses if _passes(each.spec, address_of(address)))
                 yield Put(NODE_ADDRESS, f"{id}-{each.id}", NodeAddressSpec(addresses=fit, sort_algorithm=algorithm))
+
+
+def _list_leased(view: View) -> set[str]:
+    """Addresses that DHCP gave: by DHCPv6, and in clouds, they are single hosts that others reach all the same."""
+    leases = [lease.spec for lease in view.list(DHCP_LEASE)]
+    return {lease.address for lease in leases} | {each.address for lease in leases for each in lease.addresses}
 
 
 def _passes(given: NodeAddressFilterSpec, address: str) -> bool:

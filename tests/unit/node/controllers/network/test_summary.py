@@ -21,6 +21,7 @@ from dozen.machinery.resources.network import (
     NodeAddressSpec,
     RouteStatusSpec,
 )
+from dozen.machinery.resources.operator import DHCP_LEASE, DHCPLease, LeasedAddress
 from dozen.machinery.resources.routing import NODE_ADDRESS_FILTER, NodeAddressFilterSpec
 from dozen.machinery.resources.settings import NETWORK, NETWORK_SETTINGS, NetworkSettings
 from dozen.node.controllers.network.summary import (
@@ -73,6 +74,14 @@ def test_addresses_of_physical_links_come_first() -> None:
         "routed": ("10.0.2.15/24", "fd00::1/64", "10.1.0.1/24"),
         "accumulative": ("10.0.2.9/32", "10.0.2.15/24", "10.1.0.1/24", "fd00::1/64"),
     }
+
+
+def test_single_hosts_that_dhcp_gave_are_routed() -> None:
+    view = network(("eth0", "10.0.2.9/32"), ("eth0", "10.0.2.10/32"), ("eth0", "fd00::1/128"), ("eth0", "fd00::2/128"))
+    view.add(DHCP_LEASE, "eth0", DHCPLease(link_name="eth0", address="10.0.2.9/32"))
+    leased = (LeasedAddress(address="fd00::1/128"), LeasedAddress(address="fd00::2/128"))
+    view.add(DHCP_LEASE, "eth0/dhcp6", DHCPLease(link_name="eth0", address="fd00::1/128", addresses=leased))
+    assert node_addresses(view)["routed"] == ("10.0.2.9/32", "fd00::1/128", "fd00::2/128")
 
 
 def test_longer_prefixes_come_first_where_that_is_asked_for() -> None:
