@@ -3,102 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dozen.linux import dhcp6
-from dozen.linux.dhcp6 import Association, LeasedAddress, Status
-from dozen.linux.dhcp6_client import Action, Client, Granted, Lost, Refused, Send, State
+from dozen.linux.dhcp6 import LeasedAddress
+from dozen.linux.dhcp6_client import Client, Granted, Lost, Refused, State
 from dozen.linux.dhcp6_lease import LiveAddress
-
-DUID = dhcp6.make_link_duid(b"\x52\x54\0\x12\x34\x56")
-SERVER, OTHER = b"\0\4" + bytes(16), b"\0\4" + b"\1" * 16
-NUMBER = 7
-SENDER = "fe80::99"
-FIRST, SECOND = "fd77::50", "fd77::51"
-
-
-def middle(count: int) -> bytes:
-    """Entropy that is always in the middle: waits are not varied, transactions are all alike."""
-    return b"\x7f" + b"\xff" * (count - 1)
-
-
-class Question(NamedTuple):
-    kind: int
-    transaction: int
-    options: dict[int, bytes]
-
-    @property
-    def addresses(self) -> list[str]:
-        return [each.address for each in dhcp6.read_association(self.options[dhcp6.IA_NA]).addresses]
-
-    @property
-    def elapsed(self) -> int:
-        return int.from_bytes(self.options[dhcp6.ELAPSED_TIME], "big")
-
-
-def question(action: Action) -> Question:
-    assert isinstance(action, Send)
-    kind, transaction, listed = dhcp6.parse_message(action.message)
-    options = dict(listed)
-    assert len(options) == len(listed)
-    assert options[dhcp6.CLIENT_ID] == DUID
-    return Question(kind, transaction, options)
-
-
-def granted(action: Action) -> list[LiveAddress]:
-    assert isinstance(action, Granted)
-    return list(action.lease.addresses)
-
-
-def leased(*addresses: str, preferred: int = 1000, valid: int = 2000) -> tuple[LeasedAddress, ...]:
-    return tuple(LeasedAddress(address, preferred, valid) for address in addresses)
-
-
-def answer(
-    kind: int,
-    to: Question,
-    addresses: tuple[LeasedAddress, ...] | None = leased(FIRST),
-    *more: tuple[int, bytes],
-    times: tuple[int, int] = (0, 0),
-    status: int = 0,
-    whole: int = 0,
-    server: bytes = SERVER,
-    number: int = NUMBER,
-    client: bytes = DUID,
-) -> bytes:
-    """A server's message: ``status`` is the association's, ``whole`` that of all."""
-    options = [(dhcp6.CLIENT_ID, client), (dhcp6.SERVER_ID, server), *more]
-    if addresses is not None:
-        association = Association(number, *times, addresses, Status(status))
-        options.append((dhcp6.IA_NA, dhcp6.pack_association(association)))
-    if whole:
-        options.append((dhcp6.STATUS_CODE, dhcp6.pack_status(Status(whole, "so"))))
-    return dhcp6.pack_message(kind, to.transaction, options)
-
-
-def soliciting(hostname: str = "") -> tuple[Client, Question]:
-    """A client that asks all servers at the time 0."""
-    client = Client(DUID, NUMBER, hostname, middle)
-    assert client.start(-0.5) == []
-    assert client.deadline == pytest.approx(0, abs=1e-6), "the first question is delayed by up to a second"
-    (solicit,) = client.expire(client.deadline)
-    return client, question(solicit)
-
-
-RAPID = (dhcp6.RAPID_COMMIT, b"")
-
-
-def bound(*addresses: LeasedAddress, times: tuple[int, int] = (0, 0)) -> Client:
-    """A client that got addresses at the time 0."""
-    client, solicit = soliciting()
-    actions = client.receive(answer(dhcp6.REPLY, solicit, addresses or leased(FIRST), RAPID, times=times), SENDER, 0.0)
-    assert len(granted(actions[0])) == len(addresses or (FIRST,))
-    assert client.state is State.BOUND
-    return client
+from unit.linux.dhcp6_exchange import (
+    DUID,
+    FIRST,
+    NUMBER,
+    OTHER,
+    RAPID,
+    SECOND,
+    SENDER,
+    SERVER,
+    Question,
+    answer,
+    bound,
+    granted,
+    leased,
+    question,
+    soliciting,
+)
 
 
 def test_an_address_is_asked_for_and_taken() -> None:
@@ -403,81 +331,3 @@ def test_when_the_only_address_is_another_hosts_a_new_one_is_asked_for() -> None
 def test_while_it_is_silent_nothing_is_heard() -> None:
     client = bound()
     assert client.receive(answer(dhcp6.REPLY, Question(0, 0x7FFFFF, {}), leased(SECOND)), SENDER, 1.0) == []
-
-
-class Event(NamedTuple):
-    """What a link and its servers do: ``low`` and ``high`` are lifetimes, and T1 and T2 in whatever order."""
-
-    what: str
-    number: int
-    low: int
-    high: int
-    rapid: bool
-
-    @property
-    def address(self) -> str:
-        return f"fd77::{self.number + 1}"
-
-    def message(self, asked: Question) -> bytes:
-        kind = dhcp6.ADVERTISE if self.what == "advertise" else dhcp6.REPLY
-        refused = self.what == "refuse"
-        given = () if refused else leased(self.address, preferred=min(self.low, self.high), valid=self.valid)
-        more = (RAPID,) if self.rapid else ()
-        made = answer(kind, asked, given, *more, times=(self.low, self.high), status=self.number if refused else 0)
-        return made[: -self.number or None] if self.what == "cut" else made
-
-    @property
-    def valid(self) -> int:
-        return max(self.low, self.high)
-
-
-class Play:
-    """A client and what became of it: which addresses it shows, and until when it may."""
-
-    def __init__(self) -> None:
-        self.client = Client(DUID, NUMBER, "node7", middle)
-        self.now = 0.0
-        self.asked = Question(0, 0, {})
-        self.shown: set[str] = set()
-        self.ends: dict[str, float] = {}
-
-    def act(self, event: Event) -> list[Action]:
-        if event.what == "expire" and not math.isinf(self.client.deadline):
-            self.now = max(self.now, self.client.deadline)
-        if event.what in ("expire", "early"):
-            return self.client.expire(self.now)
-        if event.what == "start":
-            return self.client.start(self.now)
-        if event.what == "decline":
-            return self.client.decline(event.address, self.now)
-        actions = self.client.receive(event.message(self.asked), SENDER, self.now)
-        if any(isinstance(action, Granted) for action in actions):
-            self.ends[event.address] = self.now + event.valid
-        return actions
-
-    def take(self, actions: list[Action]) -> None:
-        for action in actions:
-            if isinstance(action, Send):
-                self.asked = question(action)
-            elif isinstance(action, Granted):
-                self.shown = {each.address for each in action.lease.addresses}
-                assert self.shown
-            elif isinstance(action, Lost):
-                self.shown = set()
-
-
-WHATS = ("expire", "early", "start", "decline", "advertise", "reply", "refuse", "cut")
-numbers = st.integers(0, 9)
-lifetimes = st.integers(0, 5000)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.builds(Event, st.sampled_from(WHATS), numbers, lifetimes, lifetimes, st.booleans()), max_size=60))
-def test_whatever_happens_it_goes_on_and_holds_nothing_beyond_its_time(events: list[Event]) -> None:
-    play = Play()
-    play.take(play.client.start(0.0))
-    for event in events:
-        play.take(play.act(event))
-        # an end that has come is told at the next `expire`, which is due
-        assert all(play.ends[address] > play.now or play.client.deadline <= play.now for address in play.shown)
-        assert play.client.state is State.BOUND or play.client.deadline < math.inf
