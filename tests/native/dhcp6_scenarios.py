@@ -25,6 +25,7 @@ from dozen.linux.dhcp6 import make_machine_duid
 from dozen.machinery import yaml
 from dozen.machinery.config.generating import generate
 from dozen.machinery.resources.hardware import SYSTEM_INFORMATION, SystemInformationSpec
+from dozen.machinery.resources.link import LINK_STATUS
 from dozen.machinery.resources.network import (
     ADDRESS_STATUS,
     HOSTNAME_STATUS,
@@ -115,6 +116,14 @@ async def leased(store: Store, address: str = "fd77::50") -> None:
         ),
         f"{address} on the link",
     )
+
+
+async def replug(store: Store, host: int) -> None:
+    """Take the cable out, and put it in again once the node has seen that it was out."""
+    ip("link set far down", host)
+    await store.wait_for(LINK_STATUS, "eth0", lambda link: not link.spec.link_state, timeout=30)
+    ip("link set far up", host)
+    ip("addr replace fe80::99/64 dev far nodad", host)
 
 
 async def a_node_gets_an_address_and_names() -> None:
@@ -218,10 +227,7 @@ async def after_the_cable_was_out_addresses_are_confirmed() -> None:
     with server("rapid") as (questions, host):
         async with node(asking()) as (store, _):
             await leased(store)
-            ip("link set far down", host)
-            await asyncio.sleep(0.2)
-            ip("link set far up", host)
-            ip("addr replace fe80::99/64 dev far nodad", host)
+            await replug(store, host)
             await soon(lambda: "confirm" in questions.kinds(), "asked whether it is still good")
             assert "fd77::50" in addresses()
 
@@ -230,10 +236,7 @@ async def on_another_link_there_are_other_addresses() -> None:
     with server("rapid", "moved") as (questions, host):
         async with node(asking()) as (store, _):
             await leased(store)
-            ip("link set far down", host)
-            await asyncio.sleep(0.2)
-            ip("link set far up", host)
-            ip("addr replace fe80::99/64 dev far nodad", host)
+            await replug(store, host)
             await soon(lambda: questions.kinds()[1:][-1:] == ["solicit"], "asked anew")
             await leased(store)
 
