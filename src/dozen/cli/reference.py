@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, NamedTuple, Union
 
 import msgspec
 
+from dozen.cli.field_tests import model_in, shown_by
 from dozen.machinery.config.cluster import V1Alpha1
-from dozen.machinery.config.decode import fields_of
+from dozen.machinery.config.decode import Field, fields_of
 from dozen.machinery.config.documents import KINDS, model_of
 from dozen.machinery.config.scalars import Duration, FileMode, Pem, Secret
 from dozen.machinery.config.support import SUPPORT, State, Support, support_of
@@ -28,6 +29,10 @@ the v1alpha1 one, which has `version: v1alpha1`, and others that have `apiVersio
 fields are refused. **Ignored** fields are accepted, because files in the field have them, and whoever applies them is
 warned: in the answer, in `dozenctl validate`, and in `dozenctl get diagnostics`. How configurations are written,
 checked and applied is in the [guide](guide.md).
+
+What is used is shown by a test, named as pytest names it below `tests`; `case` stands for one of
+`tests/cases/fields`, of which each says what comes of the fields that it sets. They are run by
+`unit/node/test_fields.py`, which also shows that something else comes of it when one of them is another.
 
 This page is made from the models by `python -m dozen.cli.reference`.
 """
@@ -42,12 +47,21 @@ _WORDS: dict[Any, str] = {
 }
 
 
+class Row(NamedTuple):
+    """A field, and what the node does with it."""
+
+    path: str
+    field: Field
+    support: Support
+
+
 def render() -> str:
     """The whole page."""
-    parts = [HEAD, "## The v1alpha1 document\n", *_table(V1Alpha1, "")]
+    tests = shown_by()
+    parts = [HEAD, "## The v1alpha1 document\n", *_table(rows_of(V1Alpha1, ""), tests)]
     unused = [kind for kind in sorted(KINDS) if _support(f"{kind}:").state is not State.USED]
     for kind in sorted(set(KINDS) - set(unused)):
-        parts += [f"\n## {kind}\n", *_table(model_of(kind), f"{kind}:")]
+        parts += [f"\n## {kind}\n", *_table(rows_of(model_of(kind), f"{kind}:"), tests)]
     parts += ["\n## Documents that are checked and have no effect\n", "| kind | the node |", "|---|---|"]
     parts += [f"| `{kind}` | {_does(_support(f'{kind}:'))} |" for kind in unused]
     return "\n".join(parts) + "\n"
@@ -59,22 +73,35 @@ def _support(path: str) -> Support:
     return support
 
 
-def _table(model: type[msgspec.Struct], prefix: str) -> Iterator[str]:
-    yield "| field | value | the node |"
-    yield "|---|---|---|"
-    yield from _rows(model, prefix)
+def all_rows() -> Iterator[Row]:
+    """The rows of all tables of fields."""
+    yield from rows_of(V1Alpha1, "")
+    for kind in sorted(KINDS):
+        if _support(f"{kind}:").state is State.USED:
+            yield from rows_of(model_of(kind), f"{kind}:")
 
 
-def _rows(model: type[msgspec.Struct], prefix: str) -> Iterator[str]:
+def rows_of(model: type[msgspec.Struct], prefix: str) -> Iterator[Row]:
     """A row for each field without fields of its own; what is not used as a whole is one row."""
     for name, field in fields_of(model).items():
         path = f"{prefix}{name}" if not prefix or prefix.endswith(":") else f"{prefix}.{name}"
-        inner, support = _model_in(field.annotation), _support(path)
+        inner, support = model_in(field.annotation), _support(path)
         if inner is not None and fields_of(inner) and not (path in SUPPORT and support.state is State.IGNORED):
-            yield from _rows(inner, path)
-            continue
+            yield from rows_of(inner, path)
+        else:
+            yield Row(path, field, support)
+
+
+def _table(rows: Iterable[Row], tests: Mapping[str, str]) -> Iterator[str]:
+    yield "| field | value | the node | shown by |"
+    yield "|---|---|---|---|"
+    for path, field, support in rows:
         needed = ", required" if field.required else ""
-        yield f"| `{path.partition(':')[2] or path}` | {_value(field.annotation)}{needed} | {_does(support)} |"
+        shown = f"`{tests[path]}`" if path in tests else ""
+        if not shown and support.state is State.USED:
+            shown = "**no test names it yet**"
+        name = path.partition(":")[2] or path
+        yield f"| `{name}` | {_value(field.annotation)}{needed} | {_does(support)} | {shown} |"
 
 
 def _does(support: Support) -> str:
@@ -83,12 +110,6 @@ def _does(support: Support) -> str:
 
 def _state(state: State) -> str:
     return "**ignored**" if state is State.IGNORED else state.value
-
-
-def _model_in(annotation: Any) -> type[msgspec.Struct] | None:
-    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
-        return annotation
-    return next((model for each in typing.get_args(annotation) if (model := _model_in(each)) is not None), None)
 
 
 def _value(annotation: Any) -> str:

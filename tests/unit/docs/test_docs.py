@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dozen.cli import api_reference, reference, resource_reference
+from dozen.cli import api_reference, field_tests, reference, resource_reference
 from dozen.cli.main import COMMANDS
 from dozen.machinery.config import generate, load
-from dozen.machinery.config.support import warnings
+from dozen.machinery.config.support import State, warnings
 from dozen.machinery.plan import Put
 from dozen.machinery.resources import all_kinds
 from dozen.machinery.resources.config import ACTIVE, MACHINE_CONFIG, MachineConfigSpec
@@ -97,6 +97,25 @@ def test_tests_that_the_page_about_the_api_names_exist() -> None:
 
 def test_tests_that_the_page_about_resources_names_exist() -> None:
     assert_tests_exist({*resource_reference.shown_by().values(), resource_reference.ABSENT_TEST})
+
+
+def test_every_field_of_the_configuration_that_is_used_has_a_test_and_no_test_is_of_others() -> None:
+    used = {row.path for row in reference.all_rows() if row.support.state is State.USED}
+    refused = {row.path for row in reference.all_rows() if row.support.state is State.REFUSED}
+    shown = set(field_tests.shown_by())
+    assert used | refused == shown, "name a test, best a case in tests/cases/fields; or a reason in support.py"
+
+
+def test_tests_that_the_page_about_the_configuration_names_exist_and_speak_of_the_fields() -> None:
+    by_hand = {path: test for path, test in field_tests.shown_by().items() if not test.startswith(field_tests.CASE)}
+    assert_tests_exist({*by_hand.values(), field_tests.CASES_TEST})
+    for path, test in by_hand.items():
+        text = (ROOT / "tests" / test.partition("::")[0]).read_text()
+        data = [file.read_text() for file in (ROOT / "tests/cases").rglob("*.yaml") if f'"{file.name}"' in text]
+        word = re.compile(rf"\b{re.escape(re.split('[.:]', path)[-1])}\b")
+        assert any(map(word.search, (text, *data))), f"{test} says nothing of {path}"
+    names = [case["name"] for case in field_tests.cases()]
+    assert len(set(names)) == len(names)
 
 
 def assert_tests_exist(tests: set[str]) -> None:

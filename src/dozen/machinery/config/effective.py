@@ -37,6 +37,12 @@ def hostname(config: Config) -> str:
     return said or (config.machine.network.hostname if config.machine else "")
 
 
+def waits_for_hostname(config: Config) -> bool:
+    """Whether the node is to make up no name for itself where nobody gives it one."""
+    document = find_document(config, "HostnameConfig")
+    return bool(document and document.auto == "off")
+
+
 def sysctls(config: Config) -> dict[str, str]:
     document = find_document(config, "SysctlConfig")
     return {**(config.machine.sysctls if config.machine else {}), **(document.params if document else {})}
@@ -78,6 +84,14 @@ def search_domains(config: Config) -> tuple[str, ...]:
         domains: tuple[str, ...] = document.search_domains.domains
         return domains
     return config.machine.network.search_domains if config.machine else ()
+
+
+def searches_none(config: Config) -> bool:
+    """Whether no domain is to be searched that nobody named: from DHCP, or the host's own."""
+    document = find_document(config, "ResolverConfig")
+    if document and document.search_domains:
+        return bool(document.search_domains.disable_default)
+    return bool(config.machine and config.machine.network.disable_search_domain)
 
 
 def extra_hosts(config: Config) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -13,6 +13,7 @@ from dozen.machinery.config.problems import Problem
 from dozen.machinery.yaml import MapNode, Node, SeqNode
 
 if TYPE_CHECKING:
+    from dozen.machinery.config.documents.links import LinkFields
     from dozen.machinery.config.documents.links import WireguardPeer as DocumentPeer
     from dozen.machinery.config.links import Interface, WireguardPeer
     from dozen.machinery.config.loading import Config
@@ -200,67 +201,6 @@ def _twice_said(config: Config) -> Iterator[Complaint]:
             yield path, f"is said again by the {kind} document; keep one of them"
 
 
-def _rule_document(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.documents.network import RoutingRuleConfig
-
-    assert isinstance(model, RoutingRuleConfig)
-    if not (model.name.isdecimal() and 0 < int(model.name) < 32766 and int(model.name) not in (32500, 32501)):
-        yield "name", f'expected a priority from 1 to 32765 except 32500 and 32501, found "{model.name}"'
-    if not _is_table(model.table):
-        yield "table", f'expected main, local, default or a number, found "{model.table}"'
-    if model.src and model.dst and (":" in model.src) != (":" in model.dst):
-        yield "dst", "is of another address family than src"
-    if model.action not in (0, 1, 6, 7, 8):
-        yield "action", f"expected 1 (look it up), 6 (blackhole), 7 (unreachable) or 8 (prohibit), found {model.action}"
-
-
-def _blackhole_document(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.documents.network import BlackholeRouteConfig
-    from dozen.machinery.config.scalars import check_network
-
-    assert isinstance(model, BlackholeRouteConfig)
-    if words := check_network(model.name):
-        yield "name", words
-
-
-def _lease_document(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.documents.network import DHCPv4Config, DHCPv6Config
-
-    assert isinstance(model, DHCPv4Config | DHCPv6Config)
-    digits = model.duid_raw.split(":")
-    if model.duid_raw and not all(len(each) == 2 and _is_hexadecimal(each) for each in digits):
-        yield "duidRaw", "expected bytes in hexadecimal with colons between them, like 00:03:00:01"
-    elif model.duid_raw and not 3 <= len(digits) <= 130:  # RFC 8415, 11.1
-        yield "duidRaw", f"expected 3 to 130 bytes, found {len(digits)}"
-    elif model.duid_raw and model.client_identifier != "duid":
-        yield "duidRaw", "is used only with clientIdentifier duid"
-
-
-def _is_hexadecimal(text: str) -> bool:
-    return not text.strip("0123456789abcdefABCDEF")
-
-
-def _firewall_document(model: object) -> Iterator[Complaint]:
-    from dozen.machinery.config.documents.network import NetworkRuleConfig
-
-    assert isinstance(model, NetworkRuleConfig)
-    if model.port_selector is None:
-        yield "portSelector", "is required: which ports the rule is about"
-        return
-    for at, port in enumerate(model.port_selector.ports):
-        low, dash, high = str(port).partition("-")
-        numbers = [low, high] if dash else [low]
-        if not all(each.isdecimal() and 0 < int(each) < 65536 for each in numbers) or int(numbers[0]) > int(
-            numbers[-1]
-        ):
-            yield f"portSelector.ports[{at}]", f'expected a port or a range like 1000-2000, found "{port}"'
-    if not model.ingress:
-        yield "ingress", "is required: from where the ports may be reached"
-    for at, each in enumerate(model.ingress):
-        if not each.subnet:
-            yield f"ingress[{at}].subnet", "is required"
-
-
 def _nothing(_: object) -> Iterable[Complaint]:
     return ()
 
@@ -279,14 +219,23 @@ def _link_document(model: object) -> Iterator[Complaint]:
     from dozen.machinery.config.documents.links import LinkFields
 
     assert isinstance(model, LinkFields)
+    yield from _link_fields(model)
+    if isinstance(peer := getattr(model, "peer", None), LinkFields):
+        yield from ((f"peer.{field}", words) for field, words in _link_fields(peer))
+    yield from _logical_document(model)
+
+
+def _link_fields(model: LinkFields) -> Iterator[Complaint]:
     if model.mtu and not 68 <= model.mtu <= 65536:
         yield "mtu", f"expected an MTU from 68 to 65536, found {model.mtu}"
+    for at, address in enumerate(model.addresses):
+        if not address.address:
+            yield f"addresses[{at}].address", "is required"
     for at, route in enumerate(model.routes):
         if not route.destination and not route.gateway:
             yield f"routes[{at}]", "needs a destination or a gateway"
-        if route.table and not _is_table(route.table):
+        if route.table and not is_table(route.table):
             yield f"routes[{at}].table", f'expected main, local, default or a number, found "{route.table}"'
-    yield from _logical_document(model)
 
 
 def _logical_document(model: object) -> Iterator[Complaint]:
@@ -294,7 +243,7 @@ def _logical_document(model: object) -> Iterator[Complaint]:
     if isinstance(vlan := getattr(model, "vlan_id", None), int) and not 0 < vlan < 4095:
         yield "vlanID", f"expected a VLAN from 1 to 4094, found {vlan}"
     table = getattr(model, "table", None)
-    if isinstance(table, str) and not _is_table(table):
+    if isinstance(table, str) and not is_table(table):
         yield "table", f'expected the number of a routing table, found "{table}"'
     key = getattr(model, "private_key", None)
     if key is not None and not _is_key(key.reveal()):
@@ -323,7 +272,7 @@ def _is_key(text: str) -> bool:
         return False
 
 
-def _is_table(text: str) -> bool:
+def is_table(text: str) -> bool:
     return text in ("main", "local", "default") or (text.isdecimal() and 0 < int(text) < 1 << 32)
 
 
@@ -373,18 +322,19 @@ _HOST_DOCUMENTS = (
     *("HTTPProbeConfig", "TCPProbeConfig", "TrustedRootsConfig", "WatchdogTimerConfig", "ZswapConfig"),
 )
 _PART_RULES: dict[str, Callable[[object], Iterable[Complaint]]] = {
-    "BlackholeRouteConfig": _blackhole_document,
-    "DHCPv4Config": _lease_document,
-    "DHCPv6Config": _lease_document,
+    "BlackholeRouteConfig": _later("rules_network", "check_blackhole_document"),
+    "DHCPv4Config": _later("rules_network", "check_lease_document"),
+    "DHCPv6Config": _later("rules_network", "check_lease_document"),
     "EthernetConfig": _later("rules_host", "check_ethernet_document"),
     "HostnameConfig": _hostname_document,
     "KubeNetworkConfig": _later("rules_kubernetes", "check_network_document"),
     "KubeNodeConfig": _later("rules_kubernetes", "check_node_document"),
     "KubeTalosAPIAccessConfig": _later("rules_kubernetes", "check_access_document"),
+    "Layer2VIPConfig": _later("rules_network", "check_virtual_document"),
     "LinkAliasConfig": _later("rules_expressions", "check_alias_document"),
-    "NetworkRuleConfig": _firewall_document,
+    "NetworkRuleConfig": _later("rules_network", "check_firewall_document"),
     "OOMConfig": _later("rules_expressions", "check_oom_document"),
-    "RoutingRuleConfig": _rule_document,
+    "RoutingRuleConfig": _later("rules_network", "check_rule_document"),
     **dict.fromkeys(_HOST_DOCUMENTS, _later("rules_host", "check_host_document")),
     **dict.fromkeys(
         (

@@ -17,10 +17,12 @@ from dozen.machinery.yaml import MapNode, Node, Scalar, SeqNode
 
 
 class State(Enum):
-    """``IDLE``: there is nothing for the node to do about it. ``IGNORED``: what it asks for is not done."""
+    """``IDLE``: there is nothing for the node to do about it. ``REFUSED``: a configuration that sets it is not taken.
+    ``IGNORED``: what it asks for is not done."""
 
     USED = "used"
     IDLE = "nothing to do"
+    REFUSED = "refused"
     IGNORED = "ignored"
 
 
@@ -44,8 +46,10 @@ _NO_CLOUD_VIP = _ignored("a cloud is not told that an address has moved; Layer2V
 _NO_ENCRYPTION = _ignored("volumes are not encrypted")
 _NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery service")
 _NO_KUBESPAN = _ignored("there is no encrypted network between nodes")
+_NO_SERVICE = _idle("for a discovery service, and there is none")
 _INSTALLED = _idle("read when the system is installed to a disk")
 _ALWAYS = _idle("always so")
+_NO_MAPPINGS = _ignored("the kubelet sees the owners of files as they are on the node")
 _NO_PROVIDERS = _ignored("the image has no programs that give credentials: use machine.registries")
 _NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
 
@@ -64,6 +68,7 @@ SUPPORT: dict[str, Support] = {
     "machine.install": _INSTALLED,
     "machine.install.disk": Support(State.USED, "the disk for META, STATE and EPHEMERAL"),
     "machine.install.diskSelector": Support(State.USED, "the first disk that it fits, for the same"),
+    "machine.install.diskSelector.name": Support(State.REFUSED, "not known of disks here; there are model and serial"),
     "machine.install.extensions": _ignored("an image holds what its recipes list"),
     "machine.files": Support(State.USED, "below /var, and changes of files in /etc; not the node's own"),
     "machine.env": _VARIABLES,
@@ -81,6 +86,9 @@ SUPPORT: dict[str, Support] = {
         State.USED, "on workers; a control plane's own pods are handed over in that directory"
     ),
     "machine.kubelet.credentialProviderConfig": _NO_PROVIDERS,
+    "machine.kubelet.extraMounts.uidMappings": _NO_MAPPINGS,
+    "machine.kubelet.extraMounts.gidMappings": _NO_MAPPINGS,
+    "machine.logging.destinations.format": _ALWAYS,
     "machine.network.interfaces.vip": Support(State.USED, "by ARP and neighbour discovery on the link"),
     "machine.network.interfaces.vip.equinixMetal": _NO_CLOUD_VIP,
     "machine.network.interfaces.vip.hcloud": _NO_CLOUD_VIP,
@@ -88,6 +96,7 @@ SUPPORT: dict[str, Support] = {
     "machine.network.interfaces.vlans.vip.hcloud": _NO_CLOUD_VIP,
     "cluster.network.cni.flannel.kubeNetworkPoliciesEnabled": _ignored("network policies are not enforced"),
     "cluster": _USED,
+    "cluster.secret": _NO_SERVICE,
     "cluster.discovery.enabled": Support(State.USED, "members are the Nodes that Kubernetes lists"),
     "cluster.discovery.registries.kubernetes": _idle("members are the Nodes that Kubernetes lists"),
     "cluster.discovery.registries.service.disabled": _idle("there is no discovery service"),
@@ -105,6 +114,7 @@ SUPPORT: dict[str, Support] = {
     "DHCPv4Config:": _USED,
     "DHCPv6Config:": _USED,
     "DiscoveryIdentityConfig:": _USED,
+    "DiscoveryIdentityConfig:clusterSecret": _NO_SERVICE,
     "DiscoveryServiceConfig:": _NO_DISCOVERY,
     "DummyLinkConfig:": _USED,
     "EnvironmentConfig:": _VARIABLES,

@@ -209,7 +209,7 @@ class FirewallSettings(Spec):
 
 class NetworkSettings(Spec):
     """Links that are not mentioned get their address by DHCP if they are physical. ``fallback_hostname`` is for a
-    machine to which neither its configuration nor a lease gives a name."""
+    machine to which neither its configuration nor a lease gives a name; with ``waits_for_hostname`` none is made up."""
 
     hostname: str = ""
     links: tuple[LinkSettings, ...] = ()
@@ -224,13 +224,15 @@ class NetworkSettings(Spec):
     firewall: FirewallSettings | None = None
     sort_algorithm: str = "v1"
     aliases: tuple[AliasSettings, ...] = ()
+    waits_for_hostname: bool = False
 
     WIRE = """
         1 hostname string omit, 2 links [LinkSettings] omit, 3 nameServers [string] omit, 4 searchDomains [string] omit,
         5 disableSearchDomain bool omit, 6 hosts [HostEntry] omit, 7 fallbackHostname string omit,
         8 virtualAddresses [VirtualAddressSettings] omit, 9 rules [RuleSettings] omit,
         10 blackholes [BlackholeSettings] omit, 11 firewall FirewallSettings omit,
-        12 sortAlgorithm enum:AddressSortAlgorithm, 13 aliases [AliasSettings] omit
+        12 sortAlgorithm enum:AddressSortAlgorithm, 13 aliases [AliasSettings] omit,
+        14 waitsForHostname bool omit
     """
 
 

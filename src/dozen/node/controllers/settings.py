@@ -58,6 +58,7 @@ def network_settings(given: Config, platform: settings.NetworkSettings) -> setti
     interfaces = given.machine.network.interfaces if given.machine else ()
     return settings.NetworkSettings(
         hostname=effective.hostname(given),
+        waits_for_hostname=effective.waits_for_hostname(given),
         links=(
             *(entry for interface in interfaces for entry in _links(interface)),
             *_links_of_documents(given),
@@ -66,7 +67,7 @@ def network_settings(given: Config, platform: settings.NetworkSettings) -> setti
         name_servers=effective.nameservers(given) or platform.name_servers,
         search_domains=effective.search_domains(given) or platform.search_domains,
         fallback_hostname=platform.fallback_hostname,
-        disable_search_domain=bool(given.machine and given.machine.network.disable_search_domain),
+        disable_search_domain=effective.searches_none(given),
         hosts=tuple(
             settings.HostEntry(address=address, names=names) for address, names in effective.extra_hosts(given)
         ),

@@ -23,18 +23,21 @@ BASE_SPECIFICATION = "/system/etc/containerd/base-spec.json"
 def compose_config(machine: Machine) -> str:
     """What containerd is to read. The machine's configuration is asked itself: there may be no resources of it yet."""
     text = _read(SOURCE)
-    if machine.config is None:
-        return text
+    return text if machine.config is None else change_config(text, machine.config)
+
+
+def change_config(text: str, given: Config) -> str:
+    """The image's configuration as a machine configuration wants it."""
     from dozen.machinery.config import host
     from dozen.machinery.config.registries import registries
 
     credentials = ""
-    if registries(machine.config).credentials:
+    if registries(given).credentials:
         from dozen.machinery.registries import render_credentials
         from dozen.node.controllers.containers.registries import read_registries
 
-        credentials = render_credentials(read_registries(machine.config))
-    parts, base = host.runtime_parts(machine.config), _base_specification(machine.config)
+        credentials = render_credentials(read_registries(given))
+    parts, base = host.runtime_parts(given), base_specification_of(given)
     if parts or base:
         from dozen.machinery.runtimeconfig import compose
 
@@ -42,7 +45,7 @@ def compose_config(machine: Machine) -> str:
     else:
         text += credentials
     # These it reads once, when it starts: others have to make it start again.
-    return text + _digest("Base specification", base) + _digest("Trusted", host.trusted_roots(machine.config))
+    return text + _digest("Base specification", base) + _digest("Trusted", host.trusted_roots(given))
 
 
 def _digest(name: str, content: str) -> str:
@@ -54,7 +57,7 @@ def _digest(name: str, content: str) -> str:
     return f"# {name}: {hashlib.sha256(content.encode()).hexdigest()}\n"
 
 
-def _base_specification(config: Config) -> str:
+def base_specification_of(config: Config) -> str:
     """What containers begin from, as JSON; empty when that is up to containerd."""
     from dozen.machinery.config.host import base_runtime_spec
 
@@ -78,7 +81,7 @@ def _prepare(machine: Machine) -> None:
         return
     from dozen.machinery.config.host import TRUST_BUNDLE, host_files
 
-    if base := _base_specification(machine.config):
+    if base := base_specification_of(machine.config):
         write_file(WriteFile(BASE_SPECIFICATION, base))
     trust = [file for file in host_files(machine.config) if file.path == TRUST_BUNDLE]
     if trust:

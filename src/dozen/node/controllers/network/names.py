@@ -61,6 +61,8 @@ class HostnameSpecController:
             name, domain, layer = leased.hostname, leased.domain, "operator"
         elif settings.spec.fallback_hostname:
             name, domain, layer = settings.spec.fallback_hostname, "", "platform"
+        elif settings.spec.waits_for_hostname:
+            return
         else:
             identity = _identity(view)
             if identity is None:
@@ -107,9 +109,9 @@ class ResolverController:
             servers, layer = leased, "operator"
         else:
             servers, layer = DEFAULT_SERVERS, "default"
-        search: tuple[str, ...] = ()
-        if not settings.spec.disable_search_domain:
-            search = settings.spec.search_domains or _search(leases, view.get(HOSTNAME_STATUS, HOSTNAME))
+        search = settings.spec.search_domains
+        if not search and not settings.spec.disable_search_domain:
+            search = _search(leases, view.get(HOSTNAME_STATUS, HOSTNAME))
         named = tuple(NameServer(addr=server) for server in servers)
         yield Put(
             RESOLVER_SPEC,

@@ -67,7 +67,7 @@ class VirtualAddressWatcher:
         try:
             while not self._resigned.is_set():
                 changed.clear()
-                await self._follow(self._wanted(), publish)
+                await self._follow(self.wanted(), publish)
                 await changed.wait()
         finally:
             for stop in stops:
@@ -83,7 +83,8 @@ class VirtualAddressWatcher:
         if tasks:
             await asyncio.wait(tasks, timeout=RESIGN_TIMEOUT)
 
-    def _wanted(self) -> Mapping[str, str]:
+    def wanted(self) -> Mapping[str, str]:
+        """Virtual address → link, as the configuration has it: on control planes only."""
         active = self._store.find(config.MACHINE_CONFIG, config.ACTIVE)
         settings = self._store.find(NETWORK_SETTINGS, NETWORK)
         name = self._store.find(network.HOSTNAME_STATUS, "hostname")
