@@ -14,8 +14,15 @@ from dozen.testing.live import LiveNode
 from dozen.testing.portal import Portal
 from dozen.testing.toolbox import Toolbox, make_archive
 
+SHARED = "boot_for_session"
 # What udev rules given in configuration have to bring about; test_twelve looks for it.
 UDEV_RULE = 'SUBSYSTEM=="block", KERNEL=="vdb", SYMLINK+="dozen-test-disk"'
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the shared machine come last: once started it stays, and its kubelet, which has no API server, uses half
+    a processor all the time, which the clusters of the other tests need."""
+    items.sort(key=lambda item: SHARED in getattr(item, "fixturenames", ()))
 
 
 def _start_machines(image: BootImage, portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booter]:
@@ -27,7 +34,7 @@ def _start_machines(image: BootImage, portal: Portal, tmp_path_factory: pytest.T
 # An emulated machine takes processor time even when it idles: each ends with the test, module or session that needs it.
 boot = pytest.fixture(_start_machines, name="boot")
 boot_for_module = pytest.fixture(scope="module", name="boot_for_module")(_start_machines)
-boot_for_session = pytest.fixture(scope="session", name="boot_for_session")(_start_machines)
+boot_for_session = pytest.fixture(scope="session", name=SHARED)(_start_machines)
 
 
 @pytest.fixture(scope="session")
