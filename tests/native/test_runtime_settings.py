@@ -35,7 +35,7 @@ def test_containerd_takes_parts_and_a_base_specification(image: BootImage, monke
     machine: Any = SimpleNamespace(config=load(yaml.dump(data)))
     with NativeRuntime(image.tree, containerd.CONFIG) as runtime:
         monkeypatch.setattr(containerd, "SOURCE", str(Path(__file__).parents[2] / "recipes/containerd/config.toml"))
-        text, base = containerd.compose_config(machine), containerd._base_specification(machine.config)
+        text, base = containerd.compose_config(machine), containerd.base_specification_of(machine.config)
         for path, content in ((containerd.CONFIG, text), (containerd.BASE_SPECIFICATION, base)):
             place = runtime.folder / path.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
