@@ -27,7 +27,7 @@ down: ## end that cluster and remove what it kept
 	@build/dozenctl cluster destroy --name "$(NAME)"
 
 test: prepare-dev ## unit and native tests, and machines that boot
-	@$(DEV) -m pytest --import-mode=importlib -m "not cluster" tests/unit tests/native tests/boot
+	@$(DEV) -m pytest -rfEs --import-mode=importlib -m "not cluster" tests/unit tests/native tests/boot
 
 clusters: prepare-dev ## all tests of whole clusters under QEMU, which take half an hour and more
 	@$(DEV) -m pytest --import-mode=importlib tests/boot/test_kubernetes.py tests/boot/test_etcd.py

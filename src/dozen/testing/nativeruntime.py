@@ -105,16 +105,16 @@ class NativeRuntime:
         """What a program prints that runs on a mount of containerd's, beside it. Raises CalledProcessError."""
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        # The waiting unshare has kept the root that this process has, which in a chroot is not the namespace's own.
+        # The waiting unshare has kept the root and the folder that we have: in a chroot not those of the namespace.
         enter = (
-            *("nsenter", f"--target={self._process.pid}", "--mount", "--root", f"--pid=/proc/{children[0]}/ns/pid"),
+            *f"nsenter --target={self._process.pid} --mount --root --wd --pid=/proc/{children[0]}/ns/pid".split(),
             *in_namespaces(),
             sys.executable,
             "-c",
             RUN,
         )
         told = (str(self.folder / "root"), mount.type, mount.source, ",".join(mount.options))
-        return subprocess.run([*enter, *told, *argv], check=True, capture_output=True, text=True).stdout
+        return subprocess.run([*enter, *told, *argv], check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def stop(self) -> None:
         if self._process is not None:

@@ -15,8 +15,6 @@ from dozen.cli.session import Session, command
 from dozen.cli.tables import moment, size
 
 if TYPE_CHECKING:
-    import tarfile
-
     from dozen.client.machine import Node
 
 # The mode of a file on the wire is Go's: type bits at the top, permissions at the bottom.
@@ -153,31 +151,19 @@ def copy(session: Session, source: str, destination: str) -> None:
 
 
 async def _unpack(node: Node, source: str, folder: Path) -> None:
-    """Unpack the archive, also when files are missing in it; nothing in it may lead out of the folder."""
-    import tarfile
+    """Unpack the archive, also when files are missing in it."""
     import tempfile
 
     from dozen.client.machine import copy_what_is_there
+    from dozen.client.unpacking import unpack
 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile() as spool:
         incomplete = await copy_what_is_there(node, source, spool.write)
         spool.seek(0)
-        with tarfile.open(fileobj=spool, mode="r:gz") as archive:
-            archive.extractall(folder, filter=_keep_inside)
+        unpack(spool, folder, lambda text: click.echo(f"dozenctl: {text}", err=True))
     if incomplete is not None:
         raise incomplete
-
-
-def _keep_inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Leave out what would lead out of the folder: links of a node point into the node."""
-    import tarfile
-
-    try:
-        return tarfile.data_filter(member, folder)
-    except tarfile.FilterError as error:
-        click.echo(f"dozenctl: left out: {error}", err=True)
-        return None
 
 
 @command("usage")

@@ -91,19 +91,33 @@ class _Side(asyncio.Protocol):
     def __init__(self, ended: Callable[[_Side], None] | None = None) -> None:
         self.transport: asyncio.Transport | None = None
         self.peer: asyncio.Transport | None = None
+        self._early, self._early_end = bytearray(), False
         self._ended = ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
+    def join(self, peer: asyncio.Transport) -> None:
+        """Somebody is there to hear it: first of all what it said before, which pausing does not quite prevent."""
+        self.peer = peer
+        if self._early:
+            peer.write(bytes(self._early))
+            self._early.clear()
+        if self._early_end:
+            self.eof_received()
+
     def data_received(self, data: bytes) -> None:
         if self.peer is not None:
             self.peer.write(data)
+        else:
+            self._early += data
 
     def eof_received(self) -> bool:
         """What the other side still has to say is for this one even so."""
-        if self.peer is not None and self.peer.can_write_eof():
+        if self.peer is None:
+            self._early_end = True
+        elif self.peer.can_write_eof():
             self.peer.write_eof()
         return True
 
@@ -202,7 +216,8 @@ class Balancer:
                 break
             _keep_alive(far)
             target.connections.add(far)
-            client.peer, side.peer = far, near
+            client.join(far)
+            side.join(near)
             near.resume_reading()
             return
         near.abort()

@@ -123,3 +123,24 @@ def test_bytes_are_carried_both_ways_to_their_end_and_nobody_is_let_in_when_nobo
         behind.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_what_is_said_before_anybody_listens_is_heard_first() -> None:
+    """Python before 3.11.4 reads once from a connection whose reading was paused at once."""
+    side, heard = _Side(), []
+
+    class Peer(asyncio.Transport):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            heard.append(bytes(data))
+
+        def can_write_eof(self) -> bool:
+            return True
+
+        def write_eof(self) -> None:
+            heard.append(b"(end)")
+
+    side.data_received(b"one ")
+    side.data_received(b"two")
+    side.eof_received()
+    side.join(Peer())
+    assert heard == [b"one two", b"(end)"]
