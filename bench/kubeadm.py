@@ -37,10 +37,12 @@ NODE = "debian"
 MEMORY_EVERY = 10
 INIT_UNIT = "bench-kubeadm.service"
 
-# The address is fixed as our node's is.
+# The address is fixed as our node's is. Only what is no bridge and no pair of pods' is meant (Kind): to networkd these
+# are Ethernet too, and with the machine's address on them pods reach nobody.
 NETWORK = f"""
     [Match]
     Type=ether
+    Kind=!*
     [Network]
     Address={onenode.ADDRESS}/{PREFIX}
     Gateway={GATEWAY}
