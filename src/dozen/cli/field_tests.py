@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dozen.cli.shown import tests_by_name
 from dozen.machinery.config.cluster import V1Alpha1
 from dozen.machinery.config.decode import fields_of
 from dozen.machinery.config.documents import model_of
@@ -57,14 +58,7 @@ class Place(NamedTuple):
 
 def shown_by() -> dict[str, str]:
     """Fields and the tests that show them, or the cases: ``case NAME``."""
-    found: dict[str, str] = {}
-    for file, text in SHOWN.items():
-        test = ""
-        for words in map(str.split, text.strip().splitlines()):
-            if words[0].startswith("test_"):
-                test = f"{file}::{words[0]}"
-            else:
-                found |= dict.fromkeys(words, test)
+    found = tests_by_name(SHOWN)
     for case in cases():
         found |= {place.path: CASE + case["name"] for place in places(case)}
     return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from dozen.cli.resource_absences import ABSENT
 from dozen.cli.resource_tests import SHOWN
+from dozen.cli.shown import tests_by_name
 from dozen.machinery.plan import Shared
 from dozen.machinery.resource import Sensitivity
 from dozen.machinery.resources import NAMESPACES, all_kinds
@@ -100,15 +101,7 @@ def absences() -> dict[str, tuple[str, bool, tuple[str, ...], str]]:
 
 def shown_by() -> dict[str, str]:
     """Types and the tests that show them."""
-    found: dict[str, str] = {}
-    for file, text in SHOWN.items():
-        test = ""
-        for words in map(str.split, text.strip().splitlines()):
-            if words[0].startswith("test_"):
-                test = f"{file}::{words[0]}"
-            else:
-                found |= dict.fromkeys(words, test)
-    return found
+    return tests_by_name(SHOWN)
 
 
 def is_ours(name: str) -> bool:

@@ -16,6 +16,7 @@ from dozen.client.errors import ClientError
 from dozen.client.kubernetes import Kubernetes, KubernetesError
 from dozen.client.machine import Node
 from dozen.client.state import CONFIG, config_text, get_record
+from dozen.machinery.health.view import internal_addresses
 from dozen.machinery.kubernetes import upgrades
 from dozen.machinery.kubernetes.objects import is_true
 from dozen.machinery.kubernetes.upgrades import CONTROL_PLANE, KUBELET, PROXY, Version
@@ -78,8 +79,7 @@ class Upgrade:
     async def _members(self) -> list[Member]:
         found = []
         for node in (await self._ask("/api/v1/nodes"))["items"]:
-            said = (node.get("status") or {}).get("addresses") or ()
-            address = next((each["address"] for each in said if each["type"] == "InternalIP"), "")
+            address = next(iter(internal_addresses(node)), "")
             labels = node["metadata"].get("labels") or {}
             found.append(Member(node["metadata"]["name"], address, CONTROL_PLANE_LABEL in labels))
         if not any(each.control_plane for each in found):

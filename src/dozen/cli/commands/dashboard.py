@@ -1,9 +1,8 @@
 """``dozenctl dashboard``: the node's screen, fed over the API.
 
 Figures are asked for every few seconds, all calls at once; the kernel's log and the resources that are shown are
-followed beside. What the node does
-not answer stays unknown on the screen; only when nothing answers does the screen say so. Keys: q ends, arrow keys or
-n go to the next node.
+followed beside. What the node does not answer stays unknown on the screen; only when nothing answers does the screen
+say so. Keys: q ends, arrow keys or n go to the next node.
 """
 
 from __future__ import annotations
