@@ -195,8 +195,8 @@ STATIC_POD_STATUS = Kind(
 
 
 class SecretsStatusSpec(Spec):
-    """Whether the files with secrets are there that static pods read; ``version`` changes when a pod must start anew
-    because of them, not when one is merely renewed; id ``static-pods``."""
+    """Whether the files with secrets are there; ``version`` changes when who reads them must start anew because of
+    them, not when one is merely renewed. Ids: ``static-pods`` for all of the control plane, and each program's."""
 
     ready: bool = False
     version: str = ""
@@ -217,7 +217,8 @@ STATIC_PODS = "static-pods"
 
 
 class ConfigStatusSpec(Spec):
-    """The configuration files that the control plane's pods read are there; id ``static-pods``."""
+    """Whether configuration files are there, and their version. Ids: ``static-pods`` for all of the control plane, and
+    that of each program that has such files."""
 
     ready: bool = False
     version: str = ""

@@ -91,17 +91,57 @@ def test_the_control_plane_begins_in_its_order_and_stays() -> None:
             assert pods(bench) == list(CONTROL_PLANE)
             assert {f"/system/etc/kubernetes/manifests/{name}.yaml" for name in CONTROL_PLANE} <= set(files(bench))
 
-            before = {each.id: each.spec.pod for each in bench.store.list(kubernetes.STATIC_POD)}
+            before = versions(bench)
             changed = kubernetes.SecretsStatusSpec(ready=True, version="2")
             bench.put(kubernetes.SECRETS_STATUS, "static-pods", changed)
+            bench.put(kubernetes.SECRETS_STATUS, "kube-scheduler", changed)
             await bench.settle()
-            after = {each.id: each.spec.pod for each in bench.store.list(kubernetes.STATIC_POD)}
-            assert [name for name in CONTROL_PLANE if before[name] != after[name]] == list(CONTROL_PLANE)
+            assert changed_since(bench, before) == ["kube-scheduler"]
 
     asyncio.run(run())
 
 
-def test_another_image_changes_one_pod_and_a_pod_that_goes_takes_its_file_along() -> None:
+def versions(bench: Bench) -> dict[str, int]:
+    return {each.id: each.metadata.version for each in bench.store.list(kubernetes.STATIC_POD)}
+
+
+def changed_since(bench: Bench, before: dict[str, int]) -> list[str]:
+    return [id for id, version in versions(bench).items() if version != before[id]]
+
+
+@pytest.mark.parametrize(
+    ("program", "field", "value", "changed"),
+    [
+        ("scheduler", "config", {"profiles": [{"schedulerName": "other"}]}, ["kube-scheduler"]),
+        ("scheduler", "image", "registry.example.org/scheduler:v2", ["kube-scheduler"]),
+        ("apiServer", "auditPolicy", {"kind": "Policy", "rules": [{"level": "None"}]}, ["kube-apiserver"]),
+        ("apiServer", "admissionControl", [{"name": "EventRateLimit", "configuration": {}}], ["kube-apiserver"]),
+        ("controllerManager", "extraArgs", {"v": "4"}, ["kube-controller-manager"]),
+        ("proxy", "mode", "iptables", []),
+    ],
+)
+def test_a_change_of_configuration_changes_the_pods_that_it_must_and_no_other(
+    program: str, field: str, value: object, changed: list[str]
+) -> None:
+    async def run() -> None:
+        async with Bench(*kubernetes_controllers()) as bench:
+            await begin(bench, BUNDLE.controlplane)
+            etcd(bench, True)
+            bench.put(kubernetes.SECRETS_STATUS, "static-pods", kubernetes.SecretsStatusSpec(ready=True, version="1"))
+            bench.put(kubernetes.API_SERVER_ANSWERS, "a", kubernetes.APIServerAnswersSpec(answered=True))
+            await bench.settle()
+            before = versions(bench)
+            assert list(before) == list(CONTROL_PLANE)
+            data = yaml.load(BUNDLE.controlplane.partition("\n---")[0])
+            data["cluster"].setdefault(program, {})[field] = value
+            bench.put(config.MACHINE_CONFIG, config.ACTIVE, config.MachineConfigSpec(text=yaml.dump(data)))
+            await bench.settle()
+            assert changed_since(bench, before) == changed
+
+    asyncio.run(run())
+
+
+def test_a_pod_that_goes_takes_its_file_along() -> None:
     async def run() -> None:
         async with Bench(*kubernetes_controllers()) as bench:
             own = "  pods: [{metadata: {name: mine, namespace: x}, spec: {}}]\n"
@@ -116,17 +156,6 @@ def test_another_image_changes_one_pod_and_a_pod_that_goes_takes_its_file_along(
             await bench.settle()
             assert pods(bench) == list(CONTROL_PLANE)
             assert RemoveFile("/system/etc/kubernetes/manifests/x-mine.yaml") in bench.effects
-
-            before = {each.id: each.metadata.version for each in bench.store.list(kubernetes.STATIC_POD)}
-            data = yaml.load(BUNDLE.controlplane.partition("\n---")[0])
-            data["cluster"]["scheduler"] = {"image": "registry.example.org/scheduler:v2"}
-            spec = config.MachineConfigSpec(text=yaml.dump(data))
-            bench.put(config.MACHINE_CONFIG, config.ACTIVE, spec)
-            await bench.settle()
-            changed = [
-                each.id for each in bench.store.list(kubernetes.STATIC_POD) if each.metadata.version != before[each.id]
-            ]
-            assert changed == ["kube-scheduler"]
 
     asyncio.run(run())
 

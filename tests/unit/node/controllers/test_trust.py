@@ -44,6 +44,7 @@ def roots_of(text: str) -> dict[str, Any]:
 
 ROOTS = roots_of(BUNDLE.controlplane)
 ROOT = ROOTS["KubernetesRootSecret"]
+CONTROL_PLANE = (paths.APISERVER, paths.CONTROLLER_MANAGER, paths.SCHEDULER)
 
 
 def made_by(issue: Callable[[Any, float], issuers.Made], material: Any) -> Any:
@@ -359,3 +360,22 @@ async def all_of_its_files() -> None:
         assert "/system/secrets/kubernetes/kube-apiserver/apiserver.crt" in written
         assert "/system/etc/kubernetes/kubeconfig-kubelet" in written
         assert told.problems == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "changed"),
+    [
+        ("service_account", secrets.PemKey(key=b"another"), {"kube-apiserver", "kube-controller-manager"}),
+        ("accepted_cas", (secrets.PemCertificate(crt=b"another"),), {*CONTROL_PLANE}),
+        # These are read again by whoever uses them.
+        ("accepted_aggregator_cas", (secrets.PemCertificate(crt=b"another"),), set()),
+    ],
+)
+def test_programs_start_anew_for_what_they_read_only_once(field: str, value: object, changed: set[str]) -> None:
+    root = ROOT
+    before = files.read_once(root, "authority of etcd")
+    after = files.read_once(msgspec.structs.replace(root, **{field: value}), "authority of etcd")
+    assert {id for id in CONTROL_PLANE if before[id] != after[id]} == changed
+    assert (before[kubernetes.STATIC_PODS] != after[kubernetes.STATIC_PODS]) == bool(changed)
+    other = files.read_once(root, "another")
+    assert [id for id in CONTROL_PLANE if before[id] != other[id]] == ["kube-apiserver"]

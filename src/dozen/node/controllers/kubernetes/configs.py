@@ -202,19 +202,25 @@ class ControlPlaneFilesController:
         given, scheduler = control_plane(view), view.get(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER)
         if given is None or scheduler is None:
             return
-        found = [
-            *_api_server_files(given),
-            _file(paths.SCHEDULER_CONFIG, scheduler.spec.config, versions.SCHEDULER_UID),
-        ]
-        yield from found
+        # The controller-manager has arguments only.
+        found = {
+            paths.APISERVER: list(_api_server_files(given)),
+            paths.SCHEDULER: [_file(paths.SCHEDULER_CONFIG, scheduler.spec.config, versions.SCHEDULER_UID)],
+        }
+        for files in found.values():
+            yield from files
         volume = view.get(block.VOLUME_STATUS, "EPHEMERAL")
         if volume is None or volume.spec.phase != "ready":
             return  # there is no place yet for what the API server writes down
         yield MakeDirectory(paths.AUDIT_LOG, 0o700, versions.APISERVER_UID, versions.APISERVER_UID)
-        version = hashlib.sha256("".join(each.path + each.content for each in found).encode()).hexdigest()[:16]
-        yield Put(
-            kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS, kubernetes.ConfigStatusSpec(ready=True, version=version)
-        )
+        # A pod starts anew for its own files; who looks at the node from outside asks about all of them.
+        everyone = [file for files in found.values() for file in files]
+        for id, files in {**found, kubernetes.STATIC_PODS: everyone}.items():
+            yield Put(kubernetes.CONFIG_STATUS, id, kubernetes.ConfigStatusSpec(ready=True, version=_version(files)))
+
+
+def _version(files: Iterable[WriteFile]) -> str:
+    return hashlib.sha256("".join(each.path + each.content for each in files).encode()).hexdigest()[:16]
 
 
 def _api_server_files(given: Config) -> Iterable[WriteFile]:

@@ -29,8 +29,8 @@ class StaticPodController:
         Input(controlplane.API_SERVER_CONFIG, paths.APISERVER),
         Input(controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER),
         Input(controlplane.SCHEDULER_CONFIG, paths.SCHEDULER),
-        Input(kubernetes.SECRETS_STATUS, kubernetes.STATIC_PODS),
-        Input(kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS),
+        Input(kubernetes.SECRETS_STATUS),
+        Input(kubernetes.CONFIG_STATUS),
         Input(kubernetes.API_SERVER_ANSWERS),
         Input(runtime.SERVICE, "etcd"),
     )
@@ -43,16 +43,13 @@ class StaticPodController:
 
 
 def _control_plane(view: View, begun: set[str]) -> Iterator[tuple[str, Object]]:
-    found = view.get(kubernetes.SECRETS_STATUS, kubernetes.STATIC_PODS)
-    secrets = found.spec if found is not None and found.spec.ready else None
+    secrets = view.get(kubernetes.SECRETS_STATUS, kubernetes.STATIC_PODS)
     written = view.get(kubernetes.CONFIG_STATUS, kubernetes.STATIC_PODS)
-    if secrets is None or written is None:
+    if secrets is None or not secrets.spec.ready or written is None:
         return
-    # Programs read renewed certificates by themselves; the version of secrets is of those that they read only once.
-    noted = {f"{_VERSION}/config-file-version": written.spec.version, f"{_VERSION}/secrets-version": secrets.version}
     etcd = view.get(runtime.SERVICE, "etcd")
     if paths.APISERVER in begun or (etcd is not None and etcd.spec.healthy):
-        yield from _api_server(view, noted)
+        yield from _api_server(view)
     answered = any(each.spec.answered for each in view.list(kubernetes.API_SERVER_ANSWERS))
     for kind, id, uid in (
         (controlplane.CONTROLLER_MANAGER_CONFIG, paths.CONTROLLER_MANAGER, versions.CONTROLLER_MANAGER_UID),
@@ -63,13 +60,24 @@ def _control_plane(view: View, begun: set[str]) -> Iterator[tuple[str, Object]]:
             continue
         spec: controlplane.ControllerManagerConfigSpec | controlplane.SchedulerConfigSpec = program.spec  # type: ignore[assignment]
         if spec.enabled:
-            yield id, _pod(id, uid, spec, noted)
+            yield id, _pod(id, uid, spec, _noted(view, id))
 
 
-def _api_server(view: View, noted: dict[str, str]) -> Iterator[tuple[str, Object]]:
-    found = view.get(controlplane.API_SERVER_CONFIG, paths.APISERVER)
+def _api_server(view: View) -> Iterator[tuple[str, Object]]:
+    id = paths.APISERVER
+    found = view.get(controlplane.API_SERVER_CONFIG, id)
     if found is not None:
-        yield paths.APISERVER, _pod(paths.APISERVER, versions.APISERVER_UID, found.spec, noted)
+        yield id, _pod(id, versions.APISERVER_UID, found.spec, _noted(view, id))
+
+
+def _noted(view: View, id: str) -> dict[str, str]:
+    """The versions of a program's own files: its pod starts anew when one changes, and for nobody else's.
+
+    Programs read renewed certificates by themselves; the version of secrets is of those that they read only once.
+    """
+    files, secrets = view.get(kubernetes.CONFIG_STATUS, id), view.get(kubernetes.SECRETS_STATUS, id)
+    found = {"config-file-version": files, "secrets-version": secrets}
+    return {f"{_VERSION}/{name}": each.spec.version for name, each in found.items() if each is not None}
 
 
 def _pod(

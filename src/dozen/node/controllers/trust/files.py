@@ -43,15 +43,22 @@ class StaticPodSecretsController:
         yield from _api_server(root.spec, dynamic.spec, ca, etcd.spec.etcd_api_server)
         yield from _controller_manager(root.spec, certs.spec.controller_manager_kubeconfig)
         yield from _client("kube-scheduler", certs.spec.scheduler_kubeconfig, root.spec, versions.SCHEDULER_UID)
-        status = SecretsStatusSpec(ready=True, version=version_of(root.spec, ca))
-        yield Put(SECRETS_STATUS, STATIC_PODS, status)
+        for id, parts in read_once(root.spec, ca).items():
+            version = sha256(b"\0".join(parts)).hexdigest()[:16]
+            yield Put(SECRETS_STATUS, id, SecretsStatusSpec(ready=True, version=version))
 
 
-def version_of(root: secrets.KubernetesRootSpec, etcd_ca: str) -> str:
-    """A short text that changes when something does that programs read only once; not when a certificate is renewed."""
-    keys = (root.service_account, *root.service_account_accepted_keys)
-    parts = [each.key for each in keys] + [each.crt for each in root.accepted_cas] + [root.issuing_ca.crt]
-    return sha256(b"\0".join([*parts, etcd_ca.encode()])).hexdigest()[:16]
+def read_once(root: secrets.KubernetesRootSpec, etcd_ca: str) -> dict[str, list[bytes]]:
+    """Who → what it reads only when it starts. A certificate that is renewed is in none of these."""
+    accepted = [each.crt for each in root.accepted_cas]
+    account = root.service_account.key
+    accounts = [account, *(each.key for each in root.service_account_accepted_keys)]
+    found = {
+        paths.APISERVER: [*accounts, *accepted, etcd_ca.encode()],
+        paths.CONTROLLER_MANAGER: [account, root.issuing_ca.crt, *accepted],
+        paths.SCHEDULER: accepted,
+    }
+    return {**found, STATIC_PODS: [part for parts in found.values() for part in parts]}
 
 
 def _api_server(
