@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dozen.engine.outputs import Outputs
 from dozen.engine.publisher import Publisher
@@ -23,12 +24,15 @@ from dozen.node.etcd.local import EtcdClients
 from dozen.node.etcd.member import EtcdMember, Ground
 from dozen.rpc.status import Code, RpcError
 
+if TYPE_CHECKING:
+    from dozen.node.problems import Problems
+
 OWNER = "test"
 
 
 class LoopbackMember:
     """One node's part in etcd. ``peers`` are the addresses where it looks for others, ``programs`` is the folder that
-    etcd is in.
+    etcd is in, ``problems`` takes what keeps it from starting, else the member itself does.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class LoopbackMember:
         peers: list[str],
         programs: Path,
         cluster_id: str = "one",
+        problems: Problems | None = None,
     ) -> None:
         self.name, self.address, self.folder, self._programs = name, address, folder, programs
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +60,7 @@ class LoopbackMember:
             restore=self._restore,
             places=self.places,
             cluster_id=lambda: self.cluster_id,
-            problems=self,
+            problems=problems or self,
         )
         self.clients = EtcdClients(self.store, address)
         self.member = EtcdMember(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from dozen.machinery.health.view import Node, Unmet, View, internal_addresses, listed, told_first
+from dozen.machinery.health.view import Node, Unmet, View, diagnosed, internal_addresses, listed, told_first
 from dozen.machinery.kubernetes.objects import Object, condition, is_true
 
 SYSTEM = "kube-system"
@@ -75,9 +75,8 @@ async def apid_answers(view: View) -> None:
 
 async def nothing_is_diagnosed(view: View) -> None:
     async def ask(node: Node) -> None:
-        found = await listed(view, node, "Diagnostics.runtime.talos.dev", "runtime")
-        if found:
-            raise Unmet(f"{node.address}: " + "; ".join(str((spec or {}).get("message", id)) for id, spec in found))
+        if found := await diagnosed(view, node):
+            raise Unmet(f"{node.address}: {'; '.join(found)}")
 
     await _on_each(await view.nodes(), ask)
 
@@ -120,6 +119,11 @@ async def etcd_members_agree(view: View) -> None:
         raise Unmet("no control plane node is known")
     first, *others = seen.items()
     for address, members in others:
+        if set(members).isdisjoint(first[1]):
+            raise Unmet(
+                f"{first[0]} and {address} have no member in common: each was told to bootstrap a cluster of its own, "
+                "which is to be said to one node only; reset the other, and it joins"
+            )
         if set(members) != set(first[1]):
             raise Unmet(f"{first[0]} and {address} see different members")
     learners = [each.hostname for each in first[1].values() if each.is_learner]

@@ -66,6 +66,12 @@ async def listed(view: View, node: Node, type: str, namespace: str) -> list[tupl
     return [(reply.resource.metadata.id, read_spec(reply.resource)) async for reply in replies]
 
 
+async def diagnosed(view: View, node: Node) -> list[str]:
+    """What a node itself says is wrong with it, a sentence each. Raises Unmet."""
+    found = await listed(view, node, "Diagnostics.runtime.talos.dev", "runtime")
+    return [str((spec or {}).get("message", id)) for id, spec in found]
+
+
 async def told_first(view: View, node: Node, type: str, namespace: str, id: str) -> Any:
     """The spec with which a watch of one resource begins. Raises Unmet, also when there is none."""
     replies = view.listen(node, RESOURCES + "Watch", namespace=namespace, type=type, id=id, api_version=1)

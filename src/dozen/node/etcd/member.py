@@ -257,6 +257,7 @@ class EtcdMember:
         if found is None or not self._ground.var_is_ready() or self._store.find(etcd.PKI_STATUS, etcd.ID) is None:
             raise RpcError(Code.FAILED_PRECONDITION, f"bootstrap is not available yet: {self._missing()}")
         if self._begun or self._wish is not None or data.holds_anything(self._ground.places.data):
+            self._log.warning("a second bootstrap was refused: a cluster is told to begin once, on one of its nodes")
             raise RpcError(Code.ALREADY_EXISTS, "etcd data directory is not empty")
         wish = alone(found.spec, "new")
         if recover:

@@ -152,6 +152,10 @@ def split(cluster: Cluster) -> None:
     cluster.etcd["10.0.0.2"] = [2, 3]
 
 
+def apart(cluster: Cluster) -> None:
+    cluster.etcd["10.0.0.2"] = [3]
+
+
 def learner(cluster: Cluster) -> None:
     cluster.learners = {2}
 
@@ -229,6 +233,12 @@ def cordoned(cluster: Cluster) -> None:
         ("etcd to be", etcd_waits, "10.0.0.2: etcd is waiting (waiting for etcd)"),
         ("etcd to be", etcd_is_ill, "10.0.0.2: etcd is not healthy: no leader"),
         ("etcd members", split, "10.0.0.1 and 10.0.0.2 see different members"),
+        (
+            "etcd members",
+            apart,
+            "10.0.0.1 and 10.0.0.2 have no member in common: each was told to bootstrap a cluster of its own, "
+            "which is to be said to one node only; reset the other, and it joins",
+        ),
         ("etcd members", learner, "still learning: n2"),
         ("etcd members", lonely, "1 members for 2 control plane nodes"),
         ("kubelet", no_kubelet, "10.0.0.3: there is no service kubelet"),
@@ -293,3 +303,44 @@ def test_time_that_runs_out_ends_with_what_was_missing() -> None:
     no_kubelet(cluster)
     with pytest.raises(run.Unhealthy, match="there is no service kubelet"):
         asyncio.run(collect(cluster, 0.05, named("kubelet")))
+
+
+def test_what_nodes_report_is_said_beside_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each report once, when it comes, whatever is waited for; nodes that do not answer hold nothing up."""
+    cluster, rounds = Cluster(), iter(range(9))
+    cluster.silent = {"10.0.0.2"}
+
+    async def ask(view: object) -> None:
+        at = next(rounds)
+        if at == 1:
+            diagnosed(cluster)
+        if at == 3:
+            cluster.resources["10.0.0.1", "Diagnostics"] = [("clock", {"message": "the clock is off"})]
+        if at < 5:
+            raise Unmet("not yet")
+
+    monkeypatch.setattr(run, "PERIOD", 0.001)
+    lines = asyncio.run(collect(cluster, 5, Check("it", ask), named("kube-proxy")))
+    assert lines[1:5] == [
+        "waiting for it: ...",
+        "waiting for it: not yet",
+        "waiting for it: 10.0.0.3 reports: the disk is full",
+        "waiting for it: 10.0.0.1 reports: the clock is off",
+    ]
+    with pytest.raises(run.Unhealthy) as caught:
+        asyncio.run(collect(cluster, 0, Check("it", never), named("kube-proxy")))
+    assert str(caught.value) == (
+        "waiting for it: never; 10.0.0.1 reports: the clock is off; 10.0.0.3 reports: the disk is full"
+    )
+
+
+async def never(view: object) -> None:
+    raise Unmet("never")
+
+
+def test_the_check_of_reports_does_not_say_them_twice() -> None:
+    cluster = Cluster()
+    diagnosed(cluster)
+    with pytest.raises(run.Unhealthy) as caught:
+        asyncio.run(collect(cluster, 0, named("no diagnostics")))
+    assert str(caught.value) == "waiting for no diagnostics to be active: 10.0.0.3: the disk is full"
