@@ -406,6 +406,23 @@ async def time_is_asked_for() -> None:
             await ntp.ask(address, port, timeout=0.5)
 
 
+async def a_node_knows_its_own_addresses() -> None:
+    """Even where programs may bind to addresses that are not the machine's."""
+    from dozen.node.apid import is_own_name
+
+    with neighbour(serve=False):
+        ip("link set lo up")
+        ip("addr add 10.77.0.9/24 dev eth0")
+        ip("addr add fd00::9/64 dev eth0 nodad")
+        ip("link set eth0 up")
+        for family in ("ipv4", "ipv6"):
+            Path(f"/proc/sys/net/{family}/ip_nonlocal_bind").write_text("1")
+        for own in ("10.77.0.9", "fd00::9", "[fd00::9]", "127.0.0.1", "127.0.0.2", "::1"):
+            assert is_own_name(own), own
+        for other in (SERVER, "fd00::1", "192.0.2.1", "10.77.0.255"):
+            assert not is_own_name(other), other
+
+
 async def devices_are_announced() -> None:
     events = DeviceEvents(subsystems=("net",))
     ip("link add eth0 type veth peer name far")

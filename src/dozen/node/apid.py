@@ -139,19 +139,23 @@ class Apid:
 
 
 def is_own_name(target: str) -> bool:
-    """Whether a target is this very node: its hostname, or an address that it can bind to."""
+    """Whether a target is this very node: its hostname, or one of its addresses."""
     host = target[1:-1] if target[:1] == "[" and target[-1:] == "]" else target
     own = socket.gethostname()
     if host in ("localhost", own, own.partition(".")[0]):
         return True
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        socket.inet_pton(family, host)
+        wanted = socket.inet_pton(family, host)
+        if family == socket.AF_INET and wanted[0] == 127:
+            return True
+        # The kernel reaches an address of its own from that very address. (That one can be bound to would say less:
+        # with the parameter ip_nonlocal_bind, any can.) Nothing is sent.
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((host, 0))
+            probe.connect((host, PORT))
+            return socket.inet_pton(family, probe.getsockname()[0]) == wanted
     except OSError:
         return False
-    return True
 
 
 async def run() -> int:

@@ -195,25 +195,28 @@ class Configurations:
         told = tuple(warnings(given))
         if dry_run:
             return Applied(mode, "Dry run summary:\n" + describe_change(self.active, text), told)
+        if mode == STAGED:
+            # A trial goes on, and ends with what was there before it.
+            await self._save(text)
+            return Applied(mode, "Staged configuration to be applied after the next reboot", told)
+        kept = mode != TRY and self.state_is_ready
+        if kept:
+            # First, for a disk that refuses must not leave the node with a configuration that the caller saw refused.
+            await self._save(text)
         if self._trial is not None:
             self._trial.cancel()
             self._trial = None
         else:
             self._settled = self.active
-        if mode == STAGED:
-            await self._save(text)
-            return Applied(mode, "Staged configuration to be applied after the next reboot", told)
         self._activate(text, given, API)
         self.report_ignored()
         if mode == TRY:
             self._trial = asyncio.create_task(self._end_trial(self._settled, seconds), name="configuration-trial")
             self.machine.keep(self._trial)
             return Applied(mode, f"Applied configuration on trial: in {seconds:g} s the old one is back", told)
-        if not self.state_is_ready:
+        if not kept:
             self._remember(text, saved=False)
             told += (f"the configuration is not kept over a reboot yet: {self.reason_against_state()}",)
-        else:
-            await self._save(text)
         return Applied(mode, "Applied configuration without a reboot", told)
 
     async def _end_trial(self, before: str, seconds: float) -> None:

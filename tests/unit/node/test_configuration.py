@@ -116,6 +116,18 @@ def test_a_trial_is_over_when_another_one_is_applied(machine: StandIn) -> None:
     assert machine.text() == named("n3")
 
 
+def test_a_trial_goes_on_when_one_is_staged(machine: StandIn, kept: Path) -> None:
+    async def work() -> None:
+        await machine.configuration.apply(named("n2"), "TRY", seconds=0.05)
+        await machine.configuration.apply(named("n3"), "STAGED")
+        assert machine.text() == named("n2")
+        await asyncio.gather(*machine.tasks)
+
+    asyncio.run(work())
+    assert machine.text() == FIRST
+    assert kept.read_text() == named("n3")
+
+
 def test_a_trial_after_a_trial_returns_to_what_is_kept(machine: StandIn) -> None:
     async def work() -> None:
         await machine.configuration.apply(named("n2"), "TRY", seconds=5)
@@ -256,8 +268,18 @@ def test_a_disk_that_refuses_is_told(machine: StandIn, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(durable, "write_durably", refuse)
-    with pytest.raises(NotNow, match="No space left on device"):
-        apply(machine, named("n2"))
+
+    async def work() -> None:
+        await machine.configuration.apply(named("n2"), "TRY", seconds=0.05)
+        for mode in ("AUTO", "STAGED"):
+            with pytest.raises(NotNow, match="No space left on device"):
+                await machine.configuration.apply(named("n3"), mode)
+        # What was refused has changed nothing: the trial goes on to its end.
+        assert machine.text() == named("n2")
+        await asyncio.gather(*machine.tasks)
+
+    asyncio.run(work())
+    assert machine.text() == machine.text(PERSISTENT) == FIRST
 
 
 def test_the_difference_of_texts_without_a_last_newline() -> None:

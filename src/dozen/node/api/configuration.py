@@ -42,7 +42,8 @@ def register(router: Router, machine: Machine) -> None:
         return message("machine.ApplyConfigurationResponse")(messages=[answer])
 
     async def generate(call: object, request: Any) -> Any:
-        seconds = int(request.crt_ttl.seconds)
+        # A certificate's times are whole seconds; a part of one is not "no time given", which is 0.
+        seconds = request.crt_ttl.seconds + bool(request.crt_ttl.nanos)
         answer = make_client_configuration(_config(machine), list(request.roles), seconds)
         return message("machine.GenerateClientConfigurationResponse")(messages=[answer])
 

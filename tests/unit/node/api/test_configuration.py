@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,14 @@ def test_a_control_plane_makes_configurations_for_clients(ask: Ask, machine: Fak
     assert found.subject.organizations == ("os:reader",)
     assert 3500 < found.not_after - found.not_before < 3700
     assert pki.matches(pki.Keypair(made.crt.decode(), made.key.decode()))
+
+
+def test_the_shortest_time_is_not_the_longest(ask: Ask, machine: FakeMachine) -> None:
+    machine.config = load(BUNDLE.controlplane)
+    made = ask(GENERATE, roles=["os:reader", "os:operator"], crt_ttl={"nanos": 1})[0].messages[0]
+    found = pki.certificate(made.crt.decode())
+    assert found.not_after <= time.time() + 1
+    assert set(found.subject.organizations) == {"os:reader", "os:operator"}
 
 
 @pytest.mark.parametrize(
