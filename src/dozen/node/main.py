@@ -8,7 +8,9 @@
   sockets.
 
 Whatever happens on the way, a PID 1 must not return: every path through `live_and_end` ends in `finish`, which reboots,
-powers off or, when the machine is a container, exits.
+powers off or, when the machine is a container, exits. A machine whose disks do not answer ends as well: each phase of
+an end has a bound (`tasks.stopping`), and should one of them be stuck all the same, with the loop or without, a thread
+that depends on nothing hands the machine back to the kernel after `ENDING_BOUND`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 # How long an unexpected end stays on the console before the machine starts again, seconds.
 READING_TIME = 10.0
+# Seconds from the request for a reboot or shutdown to the end, at most. The bounds of the phases add up to about 450.
+ENDING_BOUND = 600.0
 
 
 def main(name: str, argv: list[str]) -> int:
@@ -72,12 +76,20 @@ def be_machined() -> int:
     try:
         import asyncio
 
-        kind = asyncio.run(live_and_end(ahead))
+        # Not asyncio.run: before it returned it would wait 300 s for threads of the loop that a disk holds.
+        loop = asyncio.new_event_loop()
+        try:
+            kind = loop.run_until_complete(live_and_end(ahead))
+        finally:
+            loop.close()
     except Exception:  # noqa: BLE001 -- the one broad except: PID 1 says why it failed, and the machine starts again
         import traceback
 
         kind = "reboot"
         say_last_words(traceback.format_exc())
+        from dozen.node.tasks import stopping
+
+        stopping.start_apart(os.sync).wait(stopping.SYNC_BOUND)
     return finish(kind)
 
 
@@ -110,8 +122,12 @@ async def live_and_end(ahead: dict[str, Started]) -> str:
     ending = await machine.ending()
     machine.log.info("ending=%s actor=%s", ending.kind, ending.actor_id or "-")
     boot.cancel()
+    kind = "reboot" if ending.boots_again else "shutdown"
+    # A reset wipes disks, which takes as long as it takes.
+    if machine.mode != "container" and ending.kind != "reset":
+        arm_last_resort(kind)
     await run_sequence(machine, ENDINGS[ending.kind], ending.actor_id)
-    return "reboot" if ending.boots_again else "shutdown"
+    return kind
 
 
 def container_mode() -> bool:
@@ -121,16 +137,29 @@ def container_mode() -> bool:
 
 def finish(kind: str) -> int:
     """Hand the machine back to the kernel. Returns only where that is not ours to do: in a container."""
-    import logging
+    if container_mode():
+        import logging
 
+        logging.shutdown()
+        return 0
+    hand_back(kind)
+    return 1
+
+
+def hand_back(kind: str) -> None:
+    """Have the kernel end the machine at once: what is to be kept has been written out before."""
     from dozen.linux import sys as linux
 
-    logging.shutdown()
-    if container_mode():
-        return 0
-    os.sync()
     linux.reboot(linux.RB_AUTOBOOT if kind == "reboot" else linux.RB_POWER_OFF)
-    return 1
+
+
+def arm_last_resort(kind: str) -> None:
+    """End the machine after `ENDING_BOUND`, whatever the rest of the program is stuck in by then."""
+    import threading
+
+    timer = threading.Timer(ENDING_BOUND, hand_back, (kind,))
+    timer.daemon = True
+    timer.start()
 
 
 def say_last_words(text: str) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
+import threading
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from dozen.linux import sys as linux
-from dozen.node import ahead, apid, dashboard, main, poweroff, trustd
+from dozen.node import ahead, apid, dashboard, main, poweroff, process, sequences, trustd
+from dozen.node.ending import Ending
+from dozen.node.tasks import stopping
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +117,68 @@ def test_only_a_machine_is_handed_back_to_its_kernel(
     monkeypatch.setattr(linux, "reboot", done.append)
     main.finish(kind)
     assert done == asked
+
+
+def test_a_disk_that_does_not_answer_holds_no_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that sit in the kernel: one of the loop's, one that syncs, and after a failure another one."""
+    over = threading.Event()
+    done: list[int] = []
+
+    async def live_and_end(_: object) -> str:
+        stuck = asyncio.get_running_loop().run_in_executor(None, over.wait)
+        await stopping.sync_disks(cast("Any", SimpleNamespace(log=logging.getLogger("test"))))
+        assert not stuck.done()
+        raise RuntimeError("and then it fails")
+
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    monkeypatch.setattr(os, "sync", over.wait)
+    monkeypatch.setattr(ahead, "start_apid", dict)
+    monkeypatch.setattr(main, "live_and_end", live_and_end)
+    monkeypatch.setattr(main, "container_mode", lambda: False)
+    monkeypatch.setattr(main, "say_last_words", lambda _: None)
+    monkeypatch.setattr(stopping, "SYNC_BOUND", 0.1)
+    monkeypatch.setattr(linux, "reboot", done.append)
+    began = time.monotonic()
+    try:
+        main.main("init", [])
+    finally:
+        over.set()
+    assert done == [linux.RB_AUTOBOOT]
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("ending", "handed_back"),
+    [
+        (Ending("reboot"), [linux.RB_AUTOBOOT]),
+        (Ending("shutdown"), [linux.RB_POWER_OFF]),
+        (Ending("reset", restart=True), []),
+    ],
+)
+def test_an_end_that_holds_the_very_loop_has_a_bound(
+    monkeypatch: pytest.MonkeyPatch, ending: Ending, handed_back: list[int]
+) -> None:
+    """As writing a log to a disk does that does not answer. A reset is wiping a disk, perhaps, and may take long."""
+    done: list[int] = []
+    handed_over = threading.Event()
+
+    def reboot(command: int) -> None:
+        done.append(command)
+        handed_over.set()
+
+    async def run_sequence(machine: Any, sequence: Any, actor: str = "") -> None:
+        if sequence.name == "boot":
+            machine.request_ending(ending)
+        elif sequence.name == ending.kind:
+            handed_over.wait(1.0)
+
+    monkeypatch.setattr(sequences, "run_sequence", run_sequence)
+    monkeypatch.setattr(process.Reaper, "install", lambda *_: None)
+    monkeypatch.setattr(main, "container_mode", lambda: False)
+    monkeypatch.setattr(main, "ENDING_BOUND", 0.1)
+    monkeypatch.setattr(linux, "reboot", reboot)
+    asyncio.run(main.live_and_end({}))
+    assert done == handed_back
 
 
 def test_last_words_are_where_somebody_can_see_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import logging
 import os
+import threading
+import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -69,17 +73,84 @@ def test_a_container_s_mounts_are_its_maker_s(asked: list[str]) -> None:
     assert asked == []
 
 
+@pytest.fixture
+def blocked() -> Iterator[Callable[..., None]]:
+    """Blocks whoever calls it, as a disk does that does not answer, until the test is over."""
+    over = threading.Event()
+    yield lambda *_: over.wait() and None
+    over.set()
+
+
 def test_a_disk_that_does_not_answer_keeps_nobody_from_going_down(
+    blocked: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stopping, "SYNC_BOUND", 0.1)
+    monkeypatch.setattr(os, "sync", blocked)
+    began = time.monotonic()
+    asyncio.run(stopping.sync_disks(machine()))
+    assert time.monotonic() - began < 5
+    assert "sync did not end within 0.1 s" in caplog.text
+
+
+def test_a_mount_that_does_not_come_off_leaves_time_for_the_others(
+    asked: list[str], blocked: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    off = linux.umount
+
+    def umount(target: str) -> None:
+        if target == "/var/lib/kubelet":
+            blocked()
+        off(target)
+
+    monkeypatch.setattr(linux, "umount", umount)
+    monkeypatch.setattr(stopping, "MOUNT_BOUND", 0.1)
+    asyncio.run(stopping.unmount_all(machine()))
+    assert asked == ["umount /var/lib/containers/a b", "umount /var", "read-only /var"]
+    assert "unmount=/var/lib/kubelet error=it did not end within 0.1 s" in caplog.text
+
+
+def test_all_mounts_together_have_a_bound(
+    asked: list[str], blocked: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(linux, "umount", blocked)
+    monkeypatch.setattr(stopping, "UNMOUNT_BOUND", 0.1)
+    asyncio.run(stopping.unmount_all(machine()))
+    assert asked == []
+    assert "unmount=/var error=no time is left for it" in caplog.text
+
+
+def test_a_service_that_does_not_die_keeps_nobody_from_going_down(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def wait_for(awaitable: Any, bound: float) -> None:
-        awaitable.close()
-        raise TimeoutError
+    """As one that was killed in a call that its disk does not answer, and a wait that cannot be cancelled either."""
+    asked: list[tuple[str, ...]] = []
 
-    monkeypatch.setattr(asyncio, "wait_for", wait_for)
-    monkeypatch.setattr(os, "sync", lambda: None)
-    asyncio.run(stopping.sync_disks(machine()))
-    assert "sync did not end" in caplog.text
+    async def stop_all(keep: tuple[str, ...]) -> None:
+        asked.append(keep)
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    services = SimpleNamespace(stop_all=stop_all, get=lambda _: SimpleNamespace(ready=False))
+    for name in ("SERVICES_BOUND", "LAST_SERVICES_BOUND"):
+        monkeypatch.setattr(stopping, name, 0.1)
+
+    async def stop() -> None:
+        await stopping.stop_all_services(cast("Any", SimpleNamespace(services=services, log=machine().log)))
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(stop())
+    assert asked == [("machined", "apid", "containerd"), ("machined", "apid")]
+    assert caplog.text.count("services did not end within 0.1 s") == 2
+
+
+def test_what_goes_wrong_within_its_bound_is_told() -> None:
+    async def fail() -> None:
+        raise OSError("no such luck")
+
+    with pytest.raises(OSError, match="no such luck"):
+        asyncio.run(stopping.ends_within(fail(), 1.0))
 
 
 def test_controllers_end_before_what_they_watch_over() -> None:
