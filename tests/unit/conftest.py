@@ -24,7 +24,7 @@ ensure_descriptors()
 HERE = Path(__file__).parent
 
 # Who may: patterns of test files. Connections are to sockets of the test's own.
-PROGRAMS = ("provider/test_accelerator.py", "cli/test_offline.py", "linux/test_gpt.py")
+PROGRAMS = ("provider/test_accelerator.py", "cli/test_offline.py", "linux/test_gpt.py", "compose/test_signatures.py")
 SOCKETS = (
     "rpc/*",
     "client/*",

@@ -1,7 +1,8 @@
 """Debian's archive: signed indexes, and what a package's stanza says.
 
 Trust runs in one line: the archive keyring of this machine verifies ``InRelease``; that names the hash of
-``Packages.xz``; that names the hash of each package. A mirror can therefore withhold or delay, but not alter.
+``Packages.xz``; that names the hash of each package. A mirror can therefore withhold or delay, but not alter; and for
+how long it can is bounded where the suite says until when it is valid, as security updates do.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dozen.compose.errors import SourceError
+from dozen.compose.mirrors import EXPIRED_SETTING
 from dozen.compose.versions import version_key
 
 SUITE = "trixie"
@@ -50,11 +52,18 @@ class Stanza:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What a verified InRelease says: its date (seconds since 1970), its version, and the hashes of its indexes."""
+    """What a verified InRelease says: its date (seconds since 1970), its version, and the hashes of its indexes.
+
+    ``until`` is the last moment of its being valid in Debian's words, empty when it has none.
+    """
 
     epoch: int
     version: str
     hashes: dict[str, str]
+    until: str = ""
+
+    def is_valid(self, now: float) -> bool:
+        return not self.until or parsedate_to_datetime(self.until).timestamp() >= now
 
 
 class Index:
@@ -78,12 +87,22 @@ class Index:
         return self.packages[name]
 
 
-def load_index(fetch: Fetch, suites: Sequence[tuple[str, str]], component: str = "main") -> tuple[Index, Release]:
-    """Read and verify ``(archive, suite)`` pairs, e.g. ``("debian", "trixie")``; the Release is the first one's."""
+def load_index(
+    fetch: Fetch, suites: Sequence[tuple[str, str]], component: str = "main", *, now: float, expired: bool = False
+) -> tuple[Index, Release]:
+    """Read and verify ``(archive, suite)`` pairs, e.g. ``("debian", "trixie")``; the Release is the first one's.
+
+    ``now`` in seconds since 1970; ``expired`` takes a suite that is no longer valid.
+    """
     stanzas: list[Stanza] = []
     releases: list[Release] = []
     for archive, suite in suites:
         release = read_release(verify_inline(fetch(archive, f"dists/{suite}/InRelease"), f"InRelease of {suite}"))
+        if not expired and not release.is_valid(now):
+            raise SourceError(
+                f"the index of {suite} was valid until {release.until} only: the mirror is behind or withholds newer "
+                f"ones; use another mirror or, for a snapshot of that time on purpose, set {EXPIRED_SETTING}=1"
+            )
         releases.append(release)
         path = f"{component}/binary-amd64/Packages.xz"
         wanted = release.hashes.get(path)
@@ -118,7 +137,9 @@ def _read_release(text: str) -> Release:
             section, _, value = line.partition(":")
             fields[section] = value.strip()
     date = parsedate_to_datetime(fields.get("Date", ""))
-    return Release(int(date.timestamp()), fields.get("Version", SUITE), hashes)
+    release = Release(int(date.timestamp()), fields.get("Version", SUITE), hashes, fields.get("Valid-Until", ""))
+    release.is_valid(0)  # raises ValueError here rather than later
+    return release
 
 
 def read_packages(text: str, archive: str) -> Iterator[Stanza]:
@@ -166,6 +187,18 @@ def verify_inline(data: bytes, name: str) -> str:
     return "\n".join(line.removeprefix("- ") for line in body) + "\n"
 
 
+def is_good(status: str) -> bool:
+    """Whether gpgv's status lines tell of a good signature by a known key (doc/DETAILS of GnuPG).
+
+    One is enough: an older machine's keyring lacks the newest of the several keys that sign. VALIDSIG alone says
+    nothing, since an expired signature and one by an expired or revoked key have it too.
+    """
+    signatures = [set(re.findall(r"(?m)^\[GNUPG:\] (\w+)", part)) for part in status.split("[GNUPG:] NEWSIG")]
+    return any({"GOODSIG", "VALIDSIG"} <= words for words in signatures) and not any(
+        "BADSIG" in words for words in signatures
+    )
+
+
 def run_verifier(data: bytes, name: str) -> None:
     """Ask gpgv or sqv, whichever is here, for one good signature by a key of the archive keyring."""
     keyring = next((path for path in KEYRINGS if path.exists()), None)
@@ -177,8 +210,7 @@ def run_verifier(data: bytes, name: str) -> None:
         if shutil.which("gpgv"):
             argv = ["gpgv", "--status-fd", "1", "--keyring", str(keyring), str(signed)]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
-            # One known key is enough: an older machine's keyring lacks the newest of the several that sign.
-            good = "[GNUPG:] VALIDSIG" in done.stdout and "[GNUPG:] BADSIG" not in done.stdout
+            good = is_good(done.stdout)
         elif shutil.which("sqv"):
             argv = ["sqv", f"--keyring={keyring}", f"--output={scratch}/text", "--cleartext", str(signed)]
             done = subprocess.run(argv, capture_output=True, text=True, check=False)

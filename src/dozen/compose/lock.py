@@ -12,6 +12,7 @@ of the same source (libraries of one source must fit each other); a release buil
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from dozen.compose.console import Console
 from dozen.compose.depends import resolve_depends
 from dozen.compose.downloads import Wanted, fetch_small, fetch_verified
 from dozen.compose.errors import Gone, LockError, SourceError
-from dozen.compose.mirrors import Mirrors, find_mirrors
+from dozen.compose.mirrors import Mirrors, accepts_expired, find_mirrors
 
 FORMAT = 1
 BY_HASH = "/by-hash/SHA256/"
@@ -93,7 +94,7 @@ def open_archive(console: Console, mirrors: Mirrors | None = None) -> tuple[Inde
         suites.append(("debian-security", f"{SUITE}-security"))
     except (Gone, SourceError) as error:
         console.warn(f"going on without security updates: {error}")
-    return load_index(fetch, suites)
+    return load_index(fetch, suites, now=time.time(), expired=accepts_expired(os.environ))
 
 
 def make_lock(

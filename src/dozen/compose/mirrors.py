@@ -16,6 +16,8 @@ from dozen.compose.errors import SourceError
 
 SETTING = "DOZEN_DEBIAN_MIRROR"
 SECURITY_SETTING = "DOZEN_DEBIAN_SECURITY_MIRROR"
+# Takes indexes whose time is over: a snapshot of the archive has no others.
+EXPIRED_SETTING = "DOZEN_DEBIAN_ACCEPT_EXPIRED"
 APT = Path("/etc/apt")
 
 
@@ -46,6 +48,11 @@ def find_mirrors(environ: Mapping[str, str], apt: Path = APT) -> Mirrors:
             f"set {SETTING} to the address of one that carries the suite trixie"
         )
     return Mirrors(chosen, security or chosen + "-security")
+
+
+def accepts_expired(environ: Mapping[str, str]) -> bool:
+    """Whether indexes are wanted that are no longer valid."""
+    return environ.get(EXPIRED_SETTING, "").lower() in ("1", "yes", "true")
 
 
 def is_security(address: str, suites: tuple[str, ...]) -> bool:

@@ -62,7 +62,7 @@ def test_an_index_is_fetched_by_the_hash_that_was_signed() -> None:
         asked.append(path)
         return sign(RELEASE.format(name)) if path.endswith("InRelease") else packed
 
-    index, release = load_index(fetch, [("debian", "trixie")])
+    index, release = load_index(fetch, [("debian", "trixie")], now=0)
     assert asked[1] == f"dists/trixie/main/binary-amd64/by-hash/SHA256/{name}"
     assert release.epoch == 1795252544
     assert release.version == "13.8"
