@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dozen.linux.block_kinds import CONTENT
+from dozen.linux.block_kinds import DEVICES as SCANNED
+from dozen.linux.block_kinds import SCAN
 from dozen.machinery.resources import block
 from dozen.node.services.catalogue import APID_UID, CATALOGUE, DEVICES, EARLY, LAST, MACHINED, RUNTIME
 from dozen.node.tasks.connection import is_addressed
-from dozen.node.tasks.containers import prepare_containers
+from dozen.node.tasks.containers import find_cache, prepare_containers
 
 if TYPE_CHECKING:
     from dozen.node.machine import Machine
@@ -178,17 +179,21 @@ async def _use_ephemeral(machine: Machine) -> None:
     from pathlib import Path
 
     machine.logs.keep_in(Path(LOG_DIRECTORY))
-    # The disk with the prepared images is known by what is on it.
-    await _wait(lambda: _are_read(machine), DISKS_PATIENCE)
+    while not (machine.mode == "container" or find_cache(machine) or _all_disks_are_known(machine)):
+        await asyncio.sleep(LOOK_EVERY)
     await prepare_containers(machine)
     machine.containers_prepared = True
     machine.clear_problem("ephemeral")
 
 
-def _are_read(machine: Machine) -> bool:
-    """Whether all disks that are there were looked into."""
-    read = {content.id for content in machine.store.list(CONTENT)}
-    return all(disk.id in read for disk in machine.store.list(block.DISK))
+def _all_disks_are_known(machine: Machine) -> bool:
+    """Whether every disk was looked into, those too whose drivers udevd loads.
+
+    The store of containers is begun anew when the disk with the prepared images is gone, so one that is slow must not
+    be taken for that.
+    """
+    scan = machine.store.find(SCAN, SCANNED)
+    return scan is not None and scan.spec.settled
 
 
 def _reason_against_ephemeral(machine: Machine) -> str:
