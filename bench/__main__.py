@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import boots, clusters, debian, kubeadm, page, parts
+from bench.ablations import ABLATIONS, built_without
 from bench.boots import say
 from bench.debian import DebianSystem
 from dozen.compose.build import build_image
@@ -40,6 +41,7 @@ PARTS = (
     "debian",
     "cluster",
     "kubeadm",
+    "ablations",
 )
 
 
@@ -83,18 +85,20 @@ class Bench:
         return {
             **asdict(boots.medians(later)),
             "first boot": asdict(first),
+            "kernel": image.kernel_version,
             "root file system, MB": parts.measure_sizes(image)["root file system"],
             "names in the folders of PATH": image.names,
         }
 
     def debian(self) -> Any:
-        system = debian.build(self.cache, say)
+        system = self._debian()
         kernel = self._debian_kernel(system)
         measured = asyncio.run(
             boots.boot_debian(self.provider, kernel, Path(system.initramfs), Path(system.disk), self.work, self.count)
         )
         return {
             **asdict(boots.medians(measured)),
+            "kernel": version_of(Path(system.kernel)),
             "root file system, MB": round(system.size_mib * 2**20 / 1e6),
             "names in the folders of PATH": system.names,
             "listed": system.listed,
@@ -103,28 +107,46 @@ class Bench:
         }
 
     def cluster(self) -> Any:
-        image = BootImage.load(Path(build_image("dev").directory))
+        built = build_image("dev")
+        image = BootImage.load(Path(built.directory))
         measured = asyncio.run(clusters.boot_cluster(self.provider, image, self.work, self.count))
-        return {**asdict(boots.medians(measured)), "boots": self.count}
+        return {**asdict(boots.medians(measured)), "boots": self.count, "kernel": built.kernel_version}
 
     def kubeadm(self) -> Any:
-        base = debian.build(self.cache, say)
+        base = self._debian()
         system = kubeadm.build(self.cache, base, say)
         kernel = self._debian_kernel(base)
         measured = asyncio.run(
             clusters.boot_kubeadm(self.provider, kernel, Path(base.initramfs), system, self.work, self.count)
         )
-        return {**asdict(boots.medians(measured)), "boots": self.count}
+        return {**asdict(boots.medians(measured)), "boots": self.count, "kernel": version_of(Path(base.kernel))}
+
+    def ablations(self) -> Any:
+        """Each booted once: what they cost is seen in processor time, which varies less than the clock."""
+        found: dict[str, Any] = {}
+        for name, ablation in ABLATIONS.items():
+            say(f"ablation {name}: {ablation.title}")
+            with built_without(ablation) as folder:
+                measured = asyncio.run(clusters.boot_cluster(self.provider, BootImage.load(folder), self.work, 1))
+            found[name] = asdict(boots.medians(measured))
+        return found
+
+    def _debian(self) -> DebianSystem:
+        return debian.build(self.cache, build_image("dev").kernel_version, say)
 
     @staticmethod
     def _debian_kernel(system: DebianSystem) -> Path:
         """The same kernel for both, in the form that starts fastest, if it is the same version."""
         image = build_image("dev")
         kernel = Path(system.kernel)
-        if kernel.name.removeprefix("vmlinuz-") == image.kernel_version:
+        if version_of(kernel) == image.kernel_version:
             return image.path(image.vmlinux)
         say(f"Debian's kernel is {kernel.name}, ours {image.kernel_version}: each boots its own")
         return kernel
+
+
+def version_of(kernel: Path) -> str:
+    return kernel.name.removeprefix("vmlinuz-")
 
 
 def guarded(name: str, part: Callable[[], Any]) -> Any:
@@ -148,9 +170,11 @@ def main() -> None:
     bench = Bench(arguments.count)
     image = BootImage.load(Path(build_image("dev").directory))
     chosen = accelerator.choose(find_emulator(), image.kernel, bench.cache, os.environ.get("DOZEN_ACCELERATOR"))
-    results["date"], results["machine"] = page.today(), page.describe_machine(chosen.name)
+    results["machine"] = page.describe_machine(chosen.name)
     for name in arguments.only.split(","):
+        begun = page.now_and_load()
         results[name] = guarded(name, getattr(bench, name))
+        results.setdefault("begun", {})[name] = begun
         kept.write_text(json.dumps(results, indent=1))
     (TOP / "docs" / "benchmarks.md").write_text(page.render(results))
     say("wrote docs/benchmarks.md")

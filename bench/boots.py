@@ -8,6 +8,7 @@ it is booted a few times, and the median counts. A boot that ended in the emulat
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import statistics
 import sys
@@ -42,9 +43,11 @@ Marks = dict[str, re.Pattern[str]]
 
 @dataclass(slots=True)
 class Boot:
-    """What one boot came to: seconds to each mark, and figures such as memory in MiB."""
+    """What one boot came to: seconds to each mark, processor seconds that the emulator had used by then, and figures
+    such as memory in MiB."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    processor: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
 
 
@@ -53,17 +56,30 @@ Measure = Callable[[Machine, "Clock"], Awaitable[None]]
 
 class Clock:
     """Counts from the emulator's start, notes when something was first seen and says so; ``waiting`` is in words what
-    is not there yet."""
+    is not there yet. ``pid`` is the emulator's, once it runs."""
 
     def __init__(self, system: str) -> None:
-        self.system, self.waiting = system, ""
+        self.system, self.waiting, self.pid = system, "", 0
         self.start = time.monotonic()
         self.boot = Boot()
 
     def mark(self, name: str) -> None:
         if name not in self.boot.seconds:
             self.boot.seconds[name] = round(time.monotonic() - self.start, 2)
+            if self.pid:
+                self.boot.processor[name] = round(processor_seconds(self.pid), 1)
             say(f"{self.system}: {name} after {self.boot.seconds[name]} s")
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, in user and in system mode (proc_pid_stat(5), fields 14 and 15)."""
+    return parse_processor_ticks(Path(f"/proc/{pid}/stat").read_text()) / os.sysconf("SC_CLK_TCK")
+
+
+def parse_processor_ticks(stat: str) -> int:
+    """The name of a process, in parentheses, may have anything in it; the state, field 3, follows the last one."""
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def say(text: str) -> None:
@@ -96,6 +112,7 @@ async def boot_once(
     for _ in range(3):
         clock = Clock(spec.name)
         machine = await provider.create(spec, folder, report_nothing)
+        clock.pid = machine.pid or 0
         try:
             async with asyncio.timeout(seconds):
                 await measure(machine, clock)
@@ -128,12 +145,12 @@ async def until_ended(provider: Qemu, folder: Path, seconds: float = SHUTDOWN_SE
 
 def medians(boots: list[Boot]) -> Boot:
     """Each mark's and each figure's median over the boots."""
-    result = Boot()
-    for name in boots[0].seconds:
-        result.seconds[name] = statistics.median(boot.seconds[name] for boot in boots)
-    for name in boots[0].figures:
-        result.figures[name] = statistics.median(boot.figures[name] for boot in boots)
-    return result
+
+    def middle(part: str) -> dict[str, float]:
+        every: list[dict[str, float]] = [getattr(boot, part) for boot in boots]
+        return {name: statistics.median(each[name] for each in every) for name in every[0]}
+
+    return Boot(middle("seconds"), middle("processor"), middle("figures"))
 
 
 DEBIAN_MARKS: Marks = {
@@ -200,7 +217,7 @@ async def measure_dozen(machine: Machine, clock: Clock, context: Context) -> Non
         clock.mark("api")
         async with open_channel(machine.address, context) as channel:
             await first_of(asyncio.create_task(until_healthy(channel, "containerd")), console)
-            clock.mark("containerd")
+            clock.mark("answers")
             await asyncio.sleep(IDLE_SECONDS)
             await note_memory(channel, clock.boot)
     finally:

@@ -9,7 +9,6 @@ been booted once without Kubernetes, so that nothing but the cluster is new, and
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from bench.boots import (
     first_of,
     note_memory,
     note_used,
+    processor_seconds,
     shut_down,
     watch_console,
 )
@@ -99,24 +99,13 @@ async def note_cluster(api: Kubernetes, node: str, clock: Clock, check: Callable
     clock.mark("coredns")
 
 
-async def note_idle(machine: Machine, boot: Boot) -> None:
+async def note_idle(clock: Clock) -> None:
     """Processor seconds per second of the emulator, when the cluster has nothing to do."""
     await asyncio.sleep(SETTLE_SECONDS)
-    before, start = processor_seconds(machine), time.monotonic()
+    before, start = processor_seconds(clock.pid), time.monotonic()
     await asyncio.sleep(IDLE_SECONDS)
-    used = processor_seconds(machine) - before
-    boot.figures["idle_processors"] = round(used / (time.monotonic() - start), 3)
-
-
-def processor_seconds(machine: Machine) -> float:
-    """What the emulator has used so far, in user and in system mode (proc_pid_stat(5), fields 14 and 15)."""
-    return parse_processor_ticks(Path(f"/proc/{machine.pid}/stat").read_text()) / os.sysconf("SC_CLK_TCK")
-
-
-def parse_processor_ticks(stat: str) -> int:
-    """The name of a process, in parentheses, may have anything in it; the state, field 3, follows the last one."""
-    fields = stat.rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    used = processor_seconds(clock.pid) - before
+    clock.boot.figures["idle_processors"] = round(used / (time.monotonic() - start), 3)
 
 
 # -- kubeadm's.
@@ -162,7 +151,7 @@ async def measure_kubeadm(machine: Machine, clock: Clock, system: KubeadmSystem)
     console = asyncio.create_task(watch_console(machine, clock, KUBEADM_MARKS, None, LOOK_EVERY))
     try:
         await first_of(asyncio.create_task(note_cluster(api, NODE, clock, check)), console)
-        await first_of(asyncio.create_task(note_idle(machine, clock.boot)), console)
+        await first_of(asyncio.create_task(note_idle(clock)), console)
     finally:
         console.cancel()
     told = read_console(machine.console)
@@ -208,7 +197,7 @@ async def measure_cluster(machine: Machine, clock: Clock, context: Context, api:
         await Bringing(context, [machine], report_nothing).bootstrap()
         clock.mark("begun")
         await note_cluster(api, onenode.NAME, clock)
-        await note_idle(machine, clock.boot)
+        await note_idle(clock)
 
     try:
         await first_of(asyncio.create_task(bring_up()), console)

@@ -92,9 +92,13 @@ class DebianSystem:
     size_mib: int
 
 
-def build(cache: Path, say: Callable[[str], None]) -> DebianSystem:
-    """The system, built now or found in the cache. Needs root, debootstrap and e2fsprogs."""
-    key = hashlib.sha256(repr((SUITE, PACKAGES, NETWORK, UNIT, SCRIPT, EARLY, DISK_MIB)).encode()).hexdigest()[:12]
+def build(cache: Path, kernel: str, say: Callable[[str], None]) -> DebianSystem:
+    """The system, built now or found in the cache. Needs root, debootstrap and e2fsprogs.
+
+    ``kernel`` is the version of ours: with another one the system is made anew, so that it gets the newest as well.
+    """
+    parts = (SUITE, PACKAGES, NETWORK, UNIT, SCRIPT, EARLY, DISK_MIB, kernel)
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
     folder = cache / "bench" / f"debian-{key}"
     described = folder / "system.json"
     if described.exists():

@@ -54,28 +54,38 @@ def measure_sizes(image: Image) -> dict[str, float]:
     return {name: round(part.size / 1e6, 1) for name, part in parts.items()}
 
 
+def copy_checkout(top: Path) -> None:
+    """All that an image is made from, as it is here, committed or not."""
+    top.mkdir(parents=True)
+    for part in CHECKOUT:
+        source = TOP / part
+        if source.is_dir():
+            shutil.copytree(source, top / part, symlinks=True)
+        else:
+            shutil.copy2(source, top / part)
+
+
+def build_in(top: Path, **environ: str) -> float:
+    """Seconds that the development image took in this checkout."""
+    seconds, _ = run([sys.executable, "-m", "dozen.compose", "--quiet", "build"], top, **environ)
+    return seconds
+
+
 def measure_compose() -> dict[str, float]:
     """Seconds to compose the development image in a checkout of its own: with nothing but downloads and
     the programs built from Go, with nothing to do, and with one of our files changed."""
     with tempfile.TemporaryDirectory(prefix="dozen-bench-", dir=cache_dir().parent) as scratch:
         top, cache = Path(scratch) / "checkout", Path(scratch) / "cache" / "dozen"
-        top.mkdir()
-        for part in CHECKOUT:
-            source = TOP / part
-            if source.is_dir():
-                shutil.copytree(source, top / part, symlinks=True)
-            else:
-                shutil.copy2(source, top / part)
+        copy_checkout(top)
         cache.mkdir(parents=True)
         for name in KEPT:
             (cache / name).symlink_to(cache_dir() / name)
-        command = [sys.executable, "-m", "dozen.compose", "--quiet", "build"]
         environ = {"XDG_CACHE_HOME": str(cache.parent)}
-        cold, _ = run(command, top, **environ)
-        same = statistics.median(run(command, top, **environ)[0] for _ in range(3))
+        cold = build_in(top, **environ)
+        same = statistics.median(build_in(top, **environ) for _ in range(3))
         with (top / CHANGED).open("a") as file:
             file.write("\n# changed\n")
-        changed, _ = run(command, top, **environ)
+        changed = build_in(top, **environ)
     return {"from cached downloads and Go programs": cold, "nothing changed": same, "one file changed": changed}
 
 

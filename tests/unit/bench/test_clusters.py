@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import clusters, kubeadm, onenode, page
+from bench import boots, clusters, kubeadm, onenode, page
 from bench.boots import Clock
 
 from dozen.machinery import certificates, pki, yaml
@@ -81,7 +81,7 @@ def test_every_mark_is_something_that_a_script_says() -> None:
 
 def test_processor_time_is_found_behind_any_name() -> None:
     stat = "7 (qemu) R 1 (2) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 4 0 9 10 11"
-    assert clusters.parse_processor_ticks(stat) == 300
+    assert boots.parse_processor_ticks(stat) == 300
 
 
 def test_asking_goes_on_until_the_answer_is_yes(monkeypatch: pytest.MonkeyPatch) -> None:
