@@ -7,13 +7,16 @@ nodes at once), the single answer is what is given here; an answer that carries 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dozen.client.connection import Connection
 from dozen.client.errors import NodeError
 from dozen.machinery.messages import enum, message
 from dozen.rpc.status import Code, RpcError
+
+if TYPE_CHECKING:
+    from dozen.machinery.bpf import Instruction
 
 SERVICE = "/machine.MachineService/"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -47,9 +50,17 @@ class Node:
         """``wanted`` are fields of machine.NetstatRequest."""
         return list((await self.ask("Netstat", message("machine.NetstatRequest")(**wanted))).connectrecord)
 
-    async def capture(self, interface: str, *, promiscuous: bool = False, keep: int = 0) -> AsyncIterator[bytes]:
-        """Frames of an interface as a pcap file, in chunks, without end; ``keep`` bytes of each, 0 for all."""
-        request = message("machine.PacketCaptureRequest")(interface=interface, promiscuous=promiscuous, snap_len=keep)
+    async def capture(
+        self, interface: str, *, promiscuous: bool = False, keep: int = 0, program: Sequence[Instruction] = ()
+    ) -> AsyncIterator[bytes]:
+        """Frames of an interface as a pcap file, in chunks, without end; ``keep`` bytes of each, 0 for all. Only those
+        that ``program`` accepts, if there is one."""
+        request = message("machine.PacketCaptureRequest")(
+            interface=interface,
+            promiscuous=promiscuous,
+            snap_len=keep,
+            bpf_filter=[each._asdict() for each in program],
+        )
         async for chunk in self._chunks("PacketCapture", request):
             yield chunk
 

@@ -78,6 +78,23 @@ def test_what_asks_for_nothing_is_no_warning(fields: dict[str, Any]) -> None:
     assert warnings(load(with_machine(**fields))) == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "warned"),
+    [
+        ({"features": {"rbac": False}}, "machine.features.rbac (line {line}) is ignored: it is always on"),
+        ({"features": {"rbac": True}}, ""),
+        ({"install": {"wipe": True}}, "machine.install.wipe (line {line}) is ignored: the system is not installed"),
+        ({"install": {"disk": "/dev/vda", "wipe": False, "image": "installer"}}, ""),
+    ],
+)
+def test_switches_warn_when_they_ask_for_what_is_not_done(fields: dict[str, Any], warned: str) -> None:
+    text = with_machine(**fields)
+    lines = [at for at, line in enumerate(text.splitlines(), 1) if line.strip() in ("rbac: false", "wipe: true")]
+    found = warnings(load(text))
+    assert len(found) == bool(warned)
+    assert not warned or found[0].startswith(warned.format(line=lines[0]))
+
+
 def test_documents_warn_too() -> None:
     text = (
         "apiVersion: v1alpha1\nkind: KubeSpanConfig\nenabled: true\n---\n"

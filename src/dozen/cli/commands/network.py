@@ -86,18 +86,30 @@ def _state(each: Any) -> str:
 @click.option("--promiscuous", is_flag=True, help="Also frames that are not for this interface.")
 @click.option("-s", "--snaplen", type=click.IntRange(0, 262144), default=0, help="Bytes to keep of each frame; 0: all.")
 @click.option("--duration", default="", metavar="DURATION", help="End after this time (30s, 5m); without, on Ctrl-C.")
-def pcap(session: Session, interface: str, output: str, promiscuous: bool, snaplen: int, duration: str) -> None:
-    """Capture frames of a node's interface as a pcap file: `dozenctl pcap -i eth0 | tcpdump -r -`."""
+@click.option("--bpf-filter", default="", metavar="PROGRAM", help="Only frames that this accepts: `tcpdump -dd`.")
+def pcap(
+    session: Session, interface: str, output: str, promiscuous: bool, snaplen: int, duration: str, bpf_filter: str
+) -> None:
+    """Capture frames of a node's interface as a pcap file.
+
+    `dozenctl pcap -i eth0 | tcpdump -r -` shows them; with --bpf-filter "$(tcpdump -dd tcp port 6443)" the node sends
+    only what is asked for.
+    """
     import asyncio
 
+    from dozen.machinery.bpf import parse_program
     from dozen.machinery.config.scalars import parse_duration
 
+    try:
+        program = parse_program(bpf_filter)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--bpf-filter") from None
     seconds = parse_duration(duration) if duration else None
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("a pcap file is not for a terminal: name a file with -o, or pipe it to `tcpdump -r -`")
 
     async def write_to(file: IO[bytes], node: Node) -> None:
-        async for chunk in node.capture(interface, promiscuous=promiscuous, keep=snaplen):
+        async for chunk in node.capture(interface, promiscuous=promiscuous, keep=snaplen, program=program):
             file.write(chunk)
             file.flush()
 

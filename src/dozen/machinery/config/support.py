@@ -17,11 +17,12 @@ from dozen.machinery.yaml import MapNode, Node, Scalar, SeqNode
 
 
 class State(Enum):
-    """``IDLE``: there is nothing for the node to do about it. ``REFUSED``: a configuration that sets it is not taken.
-    ``IGNORED``: what it asks for is not done."""
+    """``IDLE``: there is nothing for the node to do about it. ``ALWAYS``: a switch that stays on, as is told to whoever
+    turns it off. ``REFUSED``: a configuration with it is not taken. ``IGNORED``: what it asks for is not done."""
 
     USED = "used"
     IDLE = "nothing to do"
+    ALWAYS = "always on"
     REFUSED = "refused"
     IGNORED = "ignored"
 
@@ -48,7 +49,8 @@ _NO_DISCOVERY = _ignored("members of a cluster are not looked up in a discovery 
 _NO_KUBESPAN = _ignored("there is no encrypted network between nodes")
 _NO_SERVICE = _idle("for a discovery service, and there is none")
 _INSTALLED = _idle("read when the system is installed to a disk")
-_ALWAYS = _idle("always so")
+_NOT_INSTALLED = _ignored("the system is not installed to a disk by the node itself")
+_ALWAYS = Support(State.ALWAYS)
 _NO_MAPPINGS = _ignored("the kubelet sees the owners of files as they are on the node")
 _NO_PROVIDERS = _ignored("the image has no programs that give credentials: use machine.registries")
 _NO_VOLUMES = _ignored("only META, STATE and EPHEMERAL are kept, on one disk")
@@ -60,7 +62,7 @@ _PRISM = Support(State.USED, "by the kubelet, kube-proxy and flannel")
 SUPPORT: dict[str, Support] = {
     "version": _USED,
     "debug": Support(State.USED, "more is logged, and services' logs are on the console too"),
-    "persist": _idle("a configuration is kept wherever there is a disk for it"),
+    "persist": Support(State.ALWAYS, "a configuration is kept wherever there is a disk for it"),
     "machine": _USED,
     "machine.network.interfaces.bond.adActorSystem": _ignored("the bond's own address is the actor's"),
     "machine.network.kubespan": _NO_KUBESPAN,
@@ -69,6 +71,9 @@ SUPPORT: dict[str, Support] = {
     "machine.install.disk": Support(State.USED, "the disk for META, STATE and EPHEMERAL"),
     "machine.install.diskSelector": Support(State.USED, "the first disk that it fits, for the same"),
     "machine.install.diskSelector.name": Support(State.REFUSED, "not known of disks here; there are model and serial"),
+    "machine.install.extraKernelArgs": _NOT_INSTALLED,
+    "machine.install.wipe": _NOT_INSTALLED,
+    "machine.install.legacyBIOSSupport": _NOT_INSTALLED,
     "machine.install.extensions": _ignored("an image holds what its recipes list"),
     "machine.files": Support(State.USED, "below /var, and changes of files in /etc; not the node's own"),
     "machine.env": _VARIABLES,
@@ -80,7 +85,7 @@ SUPPORT: dict[str, Support] = {
     "machine.features.kubernetesTalosAPIAccess": _ACCESS,
     "machine.features.kubePrism": _PRISM,
     "machine.features.hostDNS": Support(State.USED, "on 127.0.0.53, and for pods on 169.254.116.108"),
-    "machine.features.imageCache": _idle("an image cache is used when there is one"),
+    "machine.features.imageCache.localEnabled": Support(State.ALWAYS, "an image cache is used when there is one"),
     "machine.features.nodeAddressSortAlgorithm": _USED,
     "machine.kubelet.disableManifestsDirectory": Support(
         State.USED, "on workers; a control plane's own pods are handed over in that directory"
@@ -88,7 +93,7 @@ SUPPORT: dict[str, Support] = {
     "machine.kubelet.credentialProviderConfig": _NO_PROVIDERS,
     "machine.kubelet.extraMounts.uidMappings": _NO_MAPPINGS,
     "machine.kubelet.extraMounts.gidMappings": _NO_MAPPINGS,
-    "machine.logging.destinations.format": _ALWAYS,
+    "machine.logging.destinations.format": _idle("there is one format, json_lines"),
     "machine.network.interfaces.vip": Support(State.USED, "by ARP and neighbour discovery on the link"),
     "machine.network.interfaces.vip.equinixMetal": _NO_CLOUD_VIP,
     "machine.network.interfaces.vip.hcloud": _NO_CLOUD_VIP,
@@ -99,6 +104,7 @@ SUPPORT: dict[str, Support] = {
     "cluster.secret": _NO_SERVICE,
     "cluster.discovery.enabled": Support(State.USED, "members are the Nodes that Kubernetes lists"),
     "cluster.discovery.registries.kubernetes": _idle("members are the Nodes that Kubernetes lists"),
+    "cluster.discovery.registries.kubernetes.disabled": _ignored("members are the Nodes that Kubernetes lists"),
     "cluster.discovery.registries.service.disabled": _idle("there is no discovery service"),
     "cluster.discovery.registries.service.endpoint": _NO_DISCOVERY,
     "cluster.apiServer.disablePodSecurityPolicy": _idle("Kubernetes has no such policies any more"),
@@ -129,7 +135,8 @@ SUPPORT: dict[str, Support] = {
     "HCloudVIPConfig:": _NO_CLOUD_VIP,
     "HTTPProbeConfig:": _USED,
     "HostnameConfig:": _USED,
-    "ImageCacheConfig:": _idle("an image cache is used when there is one"),
+    "ImageCacheConfig:": _idle("about the image cache"),
+    "ImageCacheConfig:local.enabled": Support(State.ALWAYS, "an image cache is used when there is one"),
     "KernelModuleConfig:": _USED,
     "KmsgLogConfig:": _USED,
     "KubePrismConfig:": _PRISM,
@@ -243,7 +250,8 @@ def warnings(config: Config) -> list[str]:
         for path, line in _ignored_fields(node, kind):
             support = support_of(path)
             assert support is not None
-            found.setdefault(path, (line, f"{path.rstrip(':')} (line {line}) is ignored: {support.note}"))
+            note = support.note or "it is always on"
+            found.setdefault(path, (line, f"{path.rstrip(':')} (line {line}) is ignored: {note}"))
         for path, line in (*_decided_arguments(node, kind), *_decided_variables(node, kind)):
             found[path] = line, f"{path} (line {line}) is ignored: the node decides it"
     return [words for _, words in sorted(found.values())]
@@ -298,14 +306,20 @@ def _walk(node: Node, path: str) -> Iterator[tuple[str, int]]:
             if entry is not None and entry.state is State.IGNORED:
                 if _is_set(value):
                     yield inner, node.keys[key]
+            elif entry is not None and entry.state is State.ALWAYS:
+                if isinstance(value, Scalar) and value.text in _OFF:
+                    yield inner, node.keys[key]
             elif any(other.startswith(inner + ".") for other in SUPPORT):
                 yield from _walk(value, inner)
+
+
+_OFF = ("false", "no", "off")
 
 
 def _is_set(node: Node) -> bool:
     """Whether a value asks for something: false, empty and null ones do not."""
     if isinstance(node, Scalar):
-        return not node.null and node.text not in ("", "false", "no", "off", "0")
+        return not node.null and node.text not in ("", "0", *_OFF)
     assert isinstance(node, (MapNode, SeqNode))
     values = node.items.values() if isinstance(node, MapNode) else node.items
     return any(_asks(value) for value in values)
@@ -313,5 +327,5 @@ def _is_set(node: Node) -> bool:
 
 def _asks(node: Node) -> bool:
     if isinstance(node, Scalar):
-        return not node.null and node.text not in ("false", "no", "off")
+        return not node.null and node.text not in _OFF
     return _is_set(node)

@@ -59,6 +59,13 @@ NAMESPACES = {
     "etcd": "etcd on this node",
     "cri": "The runtime of containers: registries and prepared images",
     "perf": "What the machine is busy with",
+    # Clients may ask here for what other systems have; nothing is there.
+    "network-config": "The network as each source of settings wants it",
+    "cluster-raw": "Members of the cluster as each registry tells them",
+    "kubespan": "An encrypted network between nodes",
+    "containers": "Containers that Kubernetes did not start",
+    "security": "What images must be signed with",
+    "storage": "Volumes beyond the system's own",
 }
 
 

@@ -91,7 +91,7 @@ IMAGE_CACHE_CONFIG = Kind(
     ImageCacheConfigSpec,
     "ImageCacheConfig",
     aliases=("imagecacheconfig", "icc", "iccs"),
-    columns=(("Status", "{.status}"), ("Copy Status", "{.copyStatus}"), ("Roots", "{.roots}")),
+    columns=(("Status", "{.status}"), ("CopyStatus", "{.copyStatus}"), ("Roots", "{.roots}")),
 )
 
 
