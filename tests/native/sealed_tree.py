@@ -108,31 +108,24 @@ def build_tree(directory: Path) -> SealedTree:
 
 
 def _compile(tools: toolroot.ToolRoot, tree: SealedTree) -> None:
-    binds = {tree.root / "usr/lib": "/tmp/lib", HERE: "/tmp/seal"}
     tools.run(
         [
             *("python3.13", "-OO", "-m", "compileall", "-b", "-q", "--invalidation-mode", "unchecked-hash"),
             *("-s", "/tmp", "-p", "/usr", "/tmp/lib/python3.13", "/tmp/lib/dozen"),
         ],
-        binds,
+        {tree.root / "usr/lib": "/tmp/lib"},
     )
     for source in (tree.root / "usr/lib").rglob("*.py"):
         source.unlink()
     _bundle(tree.root / "usr/lib/python3.13", "stdlib", keep=())
     # One is left as a file of its own: the importer of single files is there as well.
     _bundle(tree.root / "usr/lib/dozen", "dozen", keep=("late.pyc",))
-    tools.run(
-        [
-            "gcc-14",
-            "-shared",
-            "-fPIC",
-            "-I/usr/include/python3.13",
-            "/tmp/seal/probe.c",
-            "-o",
-            "/tmp/lib/dozen/probe.so",
-        ],
-        binds,
-    )
+    _compile_probe(tools, tree.root / "usr/lib/dozen")
+
+
+def _compile_probe(tools: toolroot.ToolRoot, folder: Path, *options: str) -> None:
+    argv = ["gcc-14", "-shared", "-fPIC", "-I/usr/include/python3.13", *options, "/tmp/seal/probe.c"]
+    tools.run([*argv, "-o", "/tmp/out/probe.so"], {folder: "/tmp/out", HERE: "/tmp/seal"})
 
 
 def _bundle(folder: Path, name: str, keep: tuple[str, ...]) -> None:
@@ -150,4 +143,4 @@ def _leave_traps(tools: toolroot.ToolRoot, tree: SealedTree) -> None:
         (tree.var / f"{name}.py").write_text("print('came in')\n")
     tools.run(["python3.13", "-m", "compileall", "-b", "-q", "/tmp/var"], {tree.var: "/tmp/var"})
     tools.run(["python3.13", "-m", "zipfile", "-c", "/tmp/var/evil.zip", "/tmp/var/evil.py"], {tree.var: "/tmp/var"})
-    shutil.copy2(tree.root / "usr/lib/dozen/probe.so", tree.var / "probe.so")
+    _compile_probe(tools, tree.var, "-DTRAP")

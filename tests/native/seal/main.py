@@ -1,23 +1,24 @@
 """Stands in for dozen.node.main in the tests of the seal: does what its first argument names and prints the outcome.
 
 Each attack is code that is already inside, trying to get more code in from /var. ``refused: …`` is the good answer,
-``came in`` the bad one. The files in /var are made by the test (`tests/native/sealed_tree.py`).
+``came in`` the bad one. The files in /var are made by the test (`tests/native/sealed_tree.py`), which also has an
+ordinary interpreter carry the attacks out: every one says ``came in`` there.
 """
 
 # ruff: noqa: T201, BLE001, PT017 -- printing is how this program answers, and pytest is not there to help
 import os
 import sys
 
-EVIL = "/var/evil"
+VAR, PROC = "/var", "/proc"
 
 
 def change_search_path():
-    sys.path.insert(0, "/var")
+    sys.path.insert(0, VAR)
     import evil  # noqa: F401
 
 
 def change_working_directory():
-    os.chdir("/var")
+    os.chdir(VAR)
     sys.path.append("")
     import evil  # noqa: F401
 
@@ -25,58 +26,58 @@ def change_working_directory():
 def load_source():
     from importlib.machinery import SourceFileLoader
 
-    SourceFileLoader("evil", EVIL + ".py").load_module()
+    SourceFileLoader("evil", f"{VAR}/evil.py").load_module()
 
 
 def load_bytecode():
     from importlib.machinery import SourcelessFileLoader
 
-    SourcelessFileLoader("evil", EVIL + ".pyc").load_module()
+    SourcelessFileLoader("evil", f"{VAR}/evil.pyc").load_module()
 
 
 def load_extension():
     from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
-    loader = ExtensionFileLoader("probe", "/var/probe.so")
-    loader.create_module(ModuleSpec("probe", loader, origin="/var/probe.so"))
+    loader = ExtensionFileLoader("probe", f"{VAR}/probe.so")
+    loader.create_module(ModuleSpec("probe", loader, origin=f"{VAR}/probe.so"))
 
 
 def open_library_directly():
     import probe
 
-    probe.dlopen("/var/probe.so")
+    probe.dlopen(f"{VAR}/probe.so")
 
 
 def open_library_through_a_link():
     import probe
 
-    probe.dlopen("/usr/lib/dozen/../../../var/probe.so")
+    probe.dlopen(f"/usr/lib/x86_64-linux-gnu/../../..{VAR}/probe.so")
 
 
 def open_library_through_a_descriptor():
     import probe
 
-    descriptor = os.open("/var/probe.so", os.O_RDONLY)
-    probe.dlopen(f"/proc/self/fd/{descriptor}")
+    descriptor = os.open(f"{VAR}/probe.so", os.O_RDONLY)
+    probe.dlopen(f"{PROC}/self/fd/{descriptor}")
 
 
 def unmarshal():
     import marshal
 
-    with open(EVIL + ".pyc", "rb") as stream:
+    with open(f"{VAR}/evil.pyc", "rb") as stream:
         exec(marshal.loads(stream.read()[16:]))
 
 
 def unmarshal_stream():
     import marshal
 
-    with open(EVIL + ".pyc", "rb") as stream:
+    with open(f"{VAR}/evil.pyc", "rb") as stream:
         stream.seek(16)
         exec(marshal.load(stream))
 
 
 def execute_text():
-    with open(EVIL + ".py") as stream:
+    with open(f"{VAR}/evil.py") as stream:
         exec(stream.read())
 
 
@@ -89,31 +90,34 @@ def compile_text():
 
 
 def make_code():
-    exec(make_code.__code__.replace(co_names=("print",)))
+    def harmless():
+        repr("came in")
+
+    exec(harmless.__code__.replace(co_names=("print",)))
 
 
 def use_ctypes():
     import ctypes
 
-    ctypes.CDLL("/var/probe.so")
+    ctypes.CDLL(f"{VAR}/probe.so")
 
 
 def unpickle():
     import pickle
 
-    pickle.loads(b"cos\nsystem\n(S'true'\ntR.")
+    pickle.loads(b"cbuiltins\nprint\n(S'came in'\ntR.")
 
 
 def run_path():
     import runpy
 
-    runpy.run_path(EVIL + ".py")
+    runpy.run_path(f"{VAR}/evil.py")
 
 
 def import_from_zip():
     import zipimport
 
-    zipimport.zipimporter("/var/evil.zip").load_module("evil")
+    zipimport.zipimporter(f"{VAR}/evil.zip").load_module("evil")
 
 
 def prompt():
@@ -130,7 +134,7 @@ def write_into_the_image():
 def abuse_frozen_modules():
     import _imp
 
-    with open(EVIL + ".pyc", "rb") as stream:
+    with open(f"{VAR}/evil.pyc", "rb") as stream:
         exec(_imp.get_frozen_object("evil", stream.read()[16:]))
 
 

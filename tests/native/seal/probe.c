@@ -1,6 +1,15 @@
-/* A module of the sealed tree that opens a library the way cffi or OpenSSL would: without asking Python. */
+/* A module of the sealed tree that opens a library the way cffi or OpenSSL would: without asking Python. Built with TRAP it
+ * is what an intruder left in /var: code of it runs as soon as it is loaded. */
 #include <Python.h>
 #include <dlfcn.h>
+#include <unistd.h>
+
+#ifdef TRAP
+__attribute__((constructor)) static void came_in(void)
+{
+	(void)!write(STDOUT_FILENO, "came in\n", 8);
+}
+#endif
 
 static PyObject *probe_dlopen(PyObject *module, PyObject *args)
 {
