@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import stat
 import struct
 import tarfile
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +27,10 @@ SUFFIXES = ("", "-legacy", "-legacy-restore", "-legacy-save", "-restore", "-save
 OTHERS = ("init", "dashboard", "poweroff", "shutdown", "wrapperd", "modprobe", "lvm", "dmsetup", "udevd", "mkfs.xfs")
 FILTERS = ("xtables-legacy-multi", *(family + suffix for family in FAMILIES for suffix in SUFFIXES))
 SBIN = sorted([*OTHERS, "xfs_repair", *FILTERS])
+# What a running node writes to or gets from its kernel; the rest of the tree is the image.
+VOLATILE = ("dev", "proc", "run", "sys", "system", "tmp", "var")
+# setuid and setgid as Go's os.FileMode has them.
+GO_SET_ID = 1 << 23 | 1 << 22
 
 
 def test_a_node_in_namespaces_says_so(native: LiveNode) -> None:
@@ -39,6 +46,32 @@ def test_bin_and_sbin_hold_the_twelve_and_their_links_only(native: LiveNode) -> 
     assert native.names("/bin") == BIN
     assert native.names("/sbin") == SBIN
     assert len(BIN) + len(SBIN) == 28
+
+
+def test_nothing_else_can_be_executed(native: LiveNode) -> None:
+    """But the dynamic loader, which the kernel refuses without the bit (README, limits)."""
+    image = [name for name in native.names("/") if name not in VOLATILE]
+    assert {"bin", "sbin", "lib", "usr", "etc"} <= set(image)
+    entries = [
+        entry
+        for name in image
+        for entry in native.call("List", root=f"/{name}/", recurse=True, recursion_depth=0)
+        if not (entry.is_dir or entry.link or entry.error)
+    ]
+    assert len(entries) > 500
+    outside = {entry.name for entry in entries if entry.mode & 0o111 and not entry.name.startswith(("/bin/", "/sbin/"))}
+    assert {name.rpartition("/")[2] for name in outside} == {"ld-linux-x86-64.so.2"}, outside
+    assert not [entry.name for entry in entries if entry.mode & GO_SET_ID]
+
+
+def test_names_of_init_are_one_file(native: LiveNode) -> None:
+    """Not copies: the same bytes, and a size that is counted once."""
+    tree = Path(f"/proc/{native.machine.pid}/root/sbin")
+    names = ("init", "dashboard", "poweroff", "shutdown", "wrapperd")
+    found = [os.stat(tree / name, follow_symlinks=False) for name in names]
+    assert len({(each.st_dev, each.st_ino) for each in found}) == 1
+    assert {(stat.S_IFMT(each.st_mode), stat.S_IMODE(each.st_mode)) for each in found} == {(stat.S_IFREG, 0o755)}
+    assert found[0].st_nlink == len(names)
 
 
 def test_the_first_entry_of_a_list_is_the_folder_itself(native: LiveNode) -> None:
