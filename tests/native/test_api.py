@@ -101,6 +101,13 @@ def test_services_that_a_node_needs_run(native: LiveNode) -> None:
     native.until_healthy("machined", "apid")
 
 
+@pytest.mark.parametrize("service", ["containerd", "dashboard", "kubelet", "udevd"])
+def test_a_service_that_needs_more_than_a_container_says_so(native: LiveNode, service: str) -> None:
+    told = native.until(lambda: (found := native.services()[service]).events.events and found, f"news of {service}")
+    assert told.state == "Skipped"
+    assert told.events.events[-1].msg == "needs a kernel of its own; this machine is a container"
+
+
 def test_the_root_cannot_be_written(native: LiveNode) -> None:
     mounts = {entry.mounted_on: entry.filesystem for entry in native.call("Mounts").messages[0].stats}
     assert "/" in mounts

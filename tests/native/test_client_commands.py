@@ -109,6 +109,28 @@ def test_refusals_of_the_node_are_shown_as_they_are(dozenctl: Run) -> None:
     assert said == "dozenctl: this machine has no system partitions that could be wiped\n"
 
 
+def test_why_is_answered_by_the_node_about_the_file_that_it_has(dozenctl: Run, native: LiveNode) -> None:
+    said = dozenctl("why", "-n", "127.0.0.1", "/sbin/lvm").stdout.splitlines()
+    assert said[0] == "path:        /sbin/lvm"
+    assert "recipe:      lvm2" in said
+    assert said[-2:] == ["node:        127.0.0.1", "verified:    the node's file has this hash"]
+    link = dozenctl("why", "-n", "127.0.0.1", "/sbin/iptables").stdout
+    assert "link to xtables-legacy-multi" in link
+    assert "verified" not in link
+    assert "/bin/sh" in dozenctl("why", "-n", "127.0.0.1", "/bin/sh", code=1).stderr
+
+
+def test_a_service_is_started_over_the_api_where_that_is_allowed(dozenctl: Run, native: LiveNode) -> None:
+    """Here it can only find out again that it is not for this machine."""
+    skipped = lambda: native.services()["kubelet"].events.events  # noqa: E731
+    before = len(skipped())
+    assert "kubelet" in dozenctl("service", "kubelet", "start").stdout
+    native.until(lambda: len(skipped()) > before, "another event of the kubelet's")
+    assert native.services()["kubelet"].state == "Skipped"
+    refused = dozenctl("service", "machined", "start", code=1).stderr
+    assert refused.startswith('dozenctl: service "machined" doesn\'t support start operation via API')
+
+
 def test_a_watch_shows_what_changes(dozenctl: Run, native: LiveNode, tmp_path: Path) -> None:
     path = tmp_path / "talosconfig"
     command = [sys.executable, "-m", "dozen.cli", "--talosconfig", str(path), "get", "services", "-w"]

@@ -1,5 +1,6 @@
 """The lock: pins, replacements, refusals."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -111,12 +112,35 @@ def test_a_development_build_goes_on_with_the_newest_and_remembers_it(
 ) -> None:
     served = {"udev-257.2", "libudev1-257.2", "runc-1.1", "linux-image-6.12.1-6.12.1"}
     Project(monkeypatch, tmp_path, served)
-    used = packages.obtain(lock, "image", Console(quiet=True))
+    said = io.StringIO()
+    used = packages.obtain(lock, "image", Console(said, quiet=True))
     assert {pin.name: pin.version for pin in used.image}["libudev1"] == "257.2"
     assert packages.is_replaced()
+    assert said.getvalue().splitlines() == [
+        f"{name} 257.1 is gone from the mirror (archives drop old versions): taking the newest signed one, 257.2"
+        for name in ("libudev1", "udev")
+    ]
 
 
 def test_a_release_refuses(lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Project(monkeypatch, tmp_path, {"runc-1.1"})
     with pytest.raises(LockError, match=r"udev 257\.1.*Refresh the lock"):
         packages.obtain(lock, "image", Console(quiet=True), strict=True)
+
+
+def test_a_release_refuses_what_was_replaced_for_development(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Project(monkeypatch, tmp_path, {"udev-257.2", "libudev1-257.2", "runc-1.1", "linux-image-6.12.1-6.12.1"})
+    used = packages.obtain(lock, "image", Console(io.StringIO(), quiet=True))
+    with pytest.raises(LockError, match=r"have been replaced on this machine; .*Refresh the lock \(`make lock`\)"):
+        packages.obtain(used, "image", Console(quiet=True), strict=True)
+
+
+def test_an_index_that_names_what_its_mirror_lacks_is_told(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Project(monkeypatch, tmp_path, {"runc-1.1"})
+    monkeypatch.setattr(packages, "open_archive", lambda console, mirrors: (OLD, RELEASE))
+    with pytest.raises(LockError, match=r"udev 257\.1.*but the mirror does not have it; try later"):
+        packages.obtain(lock, "image", Console(quiet=True))

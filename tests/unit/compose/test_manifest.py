@@ -1,9 +1,11 @@
 """The manifest and what is read from it: reasons, comparisons, the bill of materials."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dozen.compose.compare import Baseline, baseline_path, compare_systems, read_baseline
@@ -59,6 +61,37 @@ def test_the_copy_inside_is_the_copy_outside(tree: Tree, manifest: Manifest) -> 
     record = manifest.find(PATH)
     assert record is not None
     assert record.sha256 == ""
+
+
+def test_a_record_has_all_that_is_known_of_a_file(tree: Tree, manifest: Manifest) -> None:
+    library = tree.entries[f"{LIB}/libaio.so.1"]
+    assert msgspec.to_builtins(manifest.find(library.path)) == {
+        "path": library.path,
+        "kind": "file",
+        "mode": "0644",
+        "size": len(get_object(library.sha256)),
+        "sha256": hashlib.sha256(get_object(library.sha256)).hexdigest(),
+        "recipe": "libraries",
+        "reason": "Reads disks.",
+        "package": "libaio1t64",
+        "version": "0.3+b1",
+        "licence": "LGPL-2.1-or-later",
+        "wanted_by": ("/sbin/lvm",),
+    }
+    assert msgspec.to_builtins(manifest.find("/sbin/lvs")) == {
+        "path": "/sbin/lvs",
+        "kind": "link",
+        "mode": "0777",
+        "target": "lvm",
+        "recipe": "lvm2",
+        "reason": "Volumes.",
+        "package": "lvm2",
+        "version": "2.03-1",
+        "licence": "GPL-2.0-only",
+    }
+    program = manifest.find("/sbin/lvm")
+    assert program is not None
+    assert (program.mode, program.licence, program.size > 0) == ("0755", "GPL-2.0-only", True)
 
 
 def test_names_and_programs_are_counted(manifest: Manifest) -> None:

@@ -13,7 +13,7 @@ from dozen.node.logs import Logs
 from dozen.node.process import Confinement, ExitStatus
 from dozen.node.services import supervisor as supervisor_module
 from dozen.node.services.definition import Condition, ContainerProgram, Health, Restart, Service, State
-from dozen.node.services.supervisor import ServiceError, ServiceRunner, Supervisor
+from dozen.node.services.supervisor import BACKOFF_FIRST, ServiceError, ServiceRunner, Supervisor
 
 
 class FakeProcess:
@@ -138,6 +138,32 @@ def test_a_service_that_dies_is_started_again() -> None:
         await until(lambda: len(machine.processes) == 4)
         assert any("exit code 1" in event.message for event in supervisor.get("a").events)
 
+    run((service("a"),), scenario)
+
+
+def test_a_service_that_dies_again_and_again_is_started_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to a limit, and after a good run soon again."""
+    monkeypatch.setattr(supervisor_module, "BACKOFF_LIMIT", 0.004)
+
+    async def scenario(machine: FakeMachine, supervisor: Supervisor) -> None:
+        runner = supervisor.get("a")
+
+        async def die(count: int) -> str:
+            await until(lambda: len(machine.processes) == count and runner.ready)
+            machine.processes[-1].crash()
+            await until(lambda: runner.state is State.WAITING)
+            return runner.events[-1].message.rpartition("; ")[2]
+
+        supervisor.start_all()
+        said = [await die(count) for count in range(1, 6)]
+        monkeypatch.setattr(supervisor_module, "GOOD_RUN", -1.0)  # whatever it ran was long
+        said.append(await die(6))
+        monkeypatch.setattr(supervisor_module, "GOOD_RUN", 60.0)
+        said.append(await die(7))
+        pauses = ("0.001", "0.002", "0.004", "0.004", "0.004", "0.001", "0.002")
+        assert said == [f"starting again in {pause} s" for pause in pauses]
+
+    assert (BACKOFF_FIRST, supervisor_module.GOOD_RUN) == (0.5, 60.0)
     run((service("a"),), scenario)
 
 

@@ -26,22 +26,29 @@ def portal() -> Iterator[Portal]:
 
 
 @pytest.fixture
-def interrupted_soon() -> Iterator[None]:
+def interruption() -> Iterator[None]:
+    """Makes `interrupt_soon` an interruption of the test, and of nothing else."""
+
     def interrupt(number: int, frame: object) -> None:
         raise Interruption
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
 
-@pytest.mark.usefixtures("interrupted_soon")
+def interrupt_soon() -> None:
+    """Said in the loop: what is to be interrupted is under way, however slow the computer is."""
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+
+@pytest.mark.usefixtures("interruption")
 def test_an_interrupted_coroutine_has_ended_when_the_interruption_goes_on(portal: Portal) -> None:
     ends: list[str] = []
 
     async def work() -> None:
+        interrupt_soon()
         try:
             await asyncio.sleep(60)
         finally:
@@ -53,13 +60,14 @@ def test_an_interrupted_coroutine_has_ended_when_the_interruption_goes_on(portal
     assert ends == ["cleaned up"]
 
 
-@pytest.mark.usefixtures("interrupted_soon")
+@pytest.mark.usefixtures("interruption")
 def test_a_cluster_can_be_destroyed_right_after_its_creation_was_interrupted(portal: Portal, tmp_path: Path) -> None:
     clusters = Clusters({"XDG_STATE_HOME": str(tmp_path), "HOME": str(tmp_path)})
     (clusters.folder / "kube").mkdir(parents=True)
 
     async def creation() -> None:
         with exclusively(clusters.folder / ".kube.lock", "kube"):
+            interrupt_soon()
             await asyncio.sleep(60)
 
     with pytest.raises(Interruption):
