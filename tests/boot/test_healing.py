@@ -28,7 +28,7 @@ def test_a_container_goes_on_while_containerd_is_killed(node: LiveNode, toolbox:
     try:
         sleeper = node.until(lambda: find_command(node, "sleep 987"), "the container", 60)
         containerd = node.process("containerd").pid
-        # The container that kills goes by the other runtime's hands, so that it does not matter to what is tested.
+        # It kills out of a container of its own: nothing of the machine outside of containers can.
         killer = toolbox.start(f"kill -9 {containerd}")
         node.until(lambda: node.process("containerd").pid != containerd, "another containerd", 60)
         node.until_healthy("containerd")

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed, 2 the command was written wrongly, 3 no n
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 FAILED, USAGE, UNREACHABLE, DENIED, INTERRUPTED = 1, 2, 3, 4, 130
@@ -25,6 +26,15 @@ class Failure(NamedTuple):
 _OURS = ("cannot connect to ", "no connection to ", "connection ", "the connection ")
 
 
+_FILE_STEPS: dict[type[OSError], str] = {
+    FileNotFoundError: "check the path; what does not begin with / is looked for in the present folder",
+    PermissionError: "run this as somebody who may, or take another place",
+    IsADirectoryError: "name a file in it",
+    NotADirectoryError: "check the path: a part of it is a file",
+    FileExistsError: "name another one, or move that one away",
+}
+
+
 def explain(error: BaseException, node: str = "") -> Failure | None:
     """The failure behind an exception; None for one that nobody expected, which should be seen whole."""
     from dozen.client.errors import ClientError
@@ -39,11 +49,13 @@ def explain(error: BaseException, node: str = "") -> Failure | None:
     if isinstance(error, TalosconfigError):
         return Failure(str(error), "`dozenctl config info` shows what is selected")
     if isinstance(error, ConfigError):
-        return Failure(str(error))
-    if isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError, FileExistsError)):
-        return Failure(f"{error.filename}: {(error.strerror or str(error)).lower()}")
+        return Failure(str(error), "correct it there; `dozenctl validate --config FILE` checks it without a node")
+    if isinstance(error, OSError) and type(error) in _FILE_STEPS:
+        # Our own words about a file name the way out themselves.
+        step = _FILE_STEPS[type(error)] if error.strerror == os.strerror(error.errno or 0) else ""
+        return Failure(f"{error.filename}: {(error.strerror or str(error)).lower()}", step)
     if isinstance(error, ValueError) and type(error).__module__.startswith("dozen."):
-        return Failure(str(error))
+        return Failure(str(error), "correct that, and run this again")
     if type(error).__module__.startswith("dozen."):
         return _explain_own(error)
     return None
@@ -68,6 +80,9 @@ def _explain_call(error: BaseException, node: str) -> Failure:
         step = "connect to that node itself with --endpoints, or through one that may forward (a control plane)"
         return Failure(f"{where}{words}", step, DENIED)
     steps = {
+        Code.UNAVAILABLE: "`dozenctl services` shows what runs there, and `dozenctl logs SERVICE` why it does not",
+        Code.INTERNAL: "`dozenctl logs machined` and `dozenctl dmesg` may have more",
+        Code.UNKNOWN: "`dozenctl logs machined` and `dozenctl dmesg` may have more",
         Code.UNIMPLEMENTED: "the node does not offer this (yet); `dozenctl version` shows what it runs",
         Code.DEADLINE_EXCEEDED: "try again, or look at the node's console",
         Code.RESOURCE_EXHAUSTED: "try again with less",
@@ -75,7 +90,8 @@ def _explain_call(error: BaseException, node: str) -> Failure:
     if error.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED):
         step = "use a context whose certificate has a role that may do this (os:admin may do everything)"
         return Failure(f"{where}{words}", step, DENIED)
-    return Failure(f"{where}{words}", steps.get(error.code, ""))
+    # A node that names a way out itself knows better.
+    return Failure(f"{where}{words}", "" if "`" in words else steps.get(error.code, ""))
 
 
 def _explain_unreachable(where: str, words: str) -> Failure:

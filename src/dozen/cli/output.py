@@ -16,6 +16,12 @@ output_option = click.option(
     "-o", "--output", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the output."
 )
 
+# For commands that describe one thing: others call the form for people "text" there.
+description_option = click.option(
+    "-o", "--output", type=click.Choice((*FORMATS, "text")), default="table", show_default=True,
+    help="Form of the output; text is another word for table.",
+)  # fmt: skip
+
 
 def plain(message: Any) -> Any:
     """A message of the API as plain data, with names as in JSON's form of protobuf."""

@@ -8,6 +8,8 @@ from dozen.cli.failures import DENIED, FAILED, UNREACHABLE, explain
 from dozen.cli.tables import moment, printable, since, size, table
 from dozen.client.errors import ClientError
 from dozen.compose.errors import ComposeError
+from dozen.machinery.config.problems import ConfigError, Problem
+from dozen.machinery.jsonpath import JsonPathError
 from dozen.provider.machines import ProviderError
 from dozen.rpc.status import Code, RpcError
 
@@ -34,13 +36,25 @@ from dozen.rpc.status import Code, RpcError
             "does not accept the context's certificate",
             UNREACHABLE,
         ),
-        (RpcError(Code.UNAVAILABLE, "containerd does not answer"), "containerd does not answer", "", FAILED),
+        (RpcError(Code.UNAVAILABLE, "containerd does not answer"), "containerd does not answer", "services", FAILED),
         (RpcError(Code.PERMISSION_DENIED, "not authorized"), "not authorized", "os:admin", DENIED),
         (RpcError(Code.PERMISSION_DENIED, "no request forwarding"), "no request forwarding", "--endpoints", DENIED),
         (RpcError(Code.NOT_FOUND), "not found", "", FAILED),
+        (RpcError(Code.INTERNAL, "it broke"), "it broke", "logs machined", FAILED),
         (ProviderError("no emulator", "install it", "exec: qemu"), "no emulator\nexec: qemu", "install it", FAILED),
         (ComposeError("a hash does not match"), "a hash does not match", "", FAILED),
-        (FileNotFoundError(2, "No such file or directory", "/x"), "/x: no such file or directory", "", FAILED),
+        (FileNotFoundError(2, "No such file or directory", "x"), "x: no such file or directory", "the path", FAILED),
+        (PermissionError(13, "Permission denied", "/x"), "/x: permission denied", "somebody who may", FAILED),
+        (IsADirectoryError(21, "Is a directory", "/x"), "/x: is a directory", "name a file", FAILED),
+        (NotADirectoryError(20, "Not a directory", "/x/y"), "/x/y: not a directory", "part of it", FAILED),
+        (FileExistsError(17, "File exists", "/x"), "/x: file exists", "another one", FAILED),
+        (
+            ConfigError("a.yaml", [Problem("machine.type", 3, "is missing")]),
+            "machine.type",
+            "dozenctl validate",
+            FAILED,
+        ),
+        (JsonPathError("{.x: a bracket is open"), "a bracket is open", "run this again", FAILED),
     ],
 )
 def test_failures(error: Exception, sentence: str, step: str, code: int) -> None:
@@ -49,6 +63,12 @@ def test_failures(error: Exception, sentence: str, step: str, code: int) -> None
     assert sentence in failure.sentence
     assert step in failure.step
     assert failure.code == code
+
+
+def test_a_way_out_that_the_node_names_is_not_followed_by_another() -> None:
+    failure = explain(RpcError(Code.UNAVAILABLE, "there is no configuration yet: `apply-config` brings one"))
+    assert failure is not None
+    assert failure.step == ""
 
 
 def test_a_bug_is_not_explained_away() -> None:

@@ -71,6 +71,8 @@ def test_info(run: Any, identity: pki.Keypair) -> None:
     assert "364d23h left" in shown
     assert "PRIVATE" not in shown
     assert json.loads(run("config", "info", "-o", "json").stdout)["current_context"] == "two"
+    assert "current_context: two\n" in run("config", "info", "-o", "yaml").stdout
+    assert run("config", "info", "-o", "text").stdout == run("config", "info", "-o", "table").stdout == shown
 
 
 @pytest.mark.parametrize(
@@ -280,6 +282,14 @@ def test_why(run: Any, image: Path) -> None:
     assert "package:     lvm2 2\n" in shown
     assert "file, mode 0755, 5 bytes" in shown
     assert "link to lib" in run("why", "/lib64", "--image", str(image)).stdout
+
+
+def test_why_in_every_form(run: Any, image: Path) -> None:
+    ask = ("why", "/sbin/lvm", "--image", str(image))
+    found = json.loads(run(*ask, "-o", "json").stdout)
+    assert (found["path"], found["recipe"], found["size"], found["image"]) == ("/sbin/lvm", "lvm2", 5, str(image))
+    assert "recipe: lvm2\n" in run(*ask, "-o", "yaml").stdout
+    assert run(*ask, "-o", "text").stdout == run(*ask, "-o", "table").stdout == run(*ask).stdout
 
 
 def test_why_follows_libraries_to_programs(run: Any, image: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from dozen.cli import api_reference, field_tests, reference, resource_reference
 from dozen.cli.main import COMMANDS
+from dozen.cli.tables import table
 from dozen.machinery.config import generate, load
 from dozen.machinery.config.support import State, warnings
 from dozen.machinery.plan import Put
@@ -16,6 +18,7 @@ from dozen.machinery.resources import all_kinds
 from dozen.machinery.resources.config import ACTIVE, MACHINE_CONFIG, MachineConfigSpec
 from dozen.machinery.resources.settings import NETWORK, NetworkSettings
 from dozen.node.controllers.settings import SettingsController
+from dozen.node.services.catalogue import CATALOGUE
 from dozen.testing.controllers import PlainView
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,6 +60,33 @@ def test_the_readme_s_table_is_the_recipes(tmp_path: Path) -> None:
     recipes = "\n".join(path.read_text() for path in (ROOT / "recipes").glob("*/recipe.toml"))
     assert listed == set(re.findall(r'\[\[binary\]\]\npath = "(/s?bin/[^"]+)"', recipes))
     assert len(listed) == 12
+
+
+def test_the_readme_s_samples_are_what_is_printed() -> None:
+    """The names are the image's and the catalogue's, in the client's own table."""
+    list_rows, service_rows = (sample_of(command) for command in ("list /sbin", "services"))
+    assert list_rows[0] == ["NODE", "NAME"]
+    recipes = [tomllib.loads(path.read_text()) for path in (ROOT / "recipes").glob("*/recipe.toml")]
+    programs = [binary for recipe in recipes for binary in recipe.get("binary", ())]
+    names = {
+        name
+        for each in programs
+        for name in (Path(each["path"]).name, *each.get("hardlinks", ()), *each.get("links", ()))
+        if each["path"].startswith("/sbin/")
+    }
+    shown = [row[1] for row in list_rows[1:]]
+    assert shown == [".", *sorted(names)][: len(shown)]
+    assert service_rows[0] == ["NODE", "SERVICE", "STATE", "HEALTH", "LAST CHANGE", "LAST EVENT"]
+    assert [row[1] for row in service_rows[1:]] == sorted(service.id for service in CATALOGUE)
+
+
+def sample_of(command: str) -> list[list[str]]:
+    """The cells of a table that the README shows, which must be laid out as the client would."""
+    text = (ROOT / "README.md").read_text().partition(f"$ build/dozenctl {command}\n")[2]
+    lines = re.split(r"…|\n\n|```", text)[0].strip("\n").splitlines()
+    cells = [re.split(r" {3,}", line) for line in lines]
+    assert table(cells[0], cells[1:]) == lines
+    return cells
 
 
 def test_the_page_about_the_configuration_is_the_models() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dozen.cli.output import output_option, print_data
 from dozen.cli.session import Session, command, write_private
 from dozen.cli.tables import printable, table
 
@@ -173,7 +174,8 @@ def _forget(session: Session, ca: str) -> None:
 
 @command("show")
 @click.option("--name", default="", help="Only this one.")
-def show(session: Session, name: str) -> None:
+@output_option
+def show(session: Session, name: str, output: str) -> None:
     """List the clusters on this computer."""
     from dozen.client.errors import ClientError
     from dozen.provider.cluster import Clusters
@@ -182,14 +184,27 @@ def show(session: Session, name: str) -> None:
     found = [each for each in ([clusters.show(name)] if name else clusters.list()) if each]
     if name and not found:
         raise ClientError(f'there is no cluster "{name}"', "`dozenctl cluster show` lists what there is")
-    rows = [
-        (each.name, node.member.name, node.member.role, node.state, node.place.address, f"127.0.0.1:{node.place.api}")
-        for each in found
-        for node in each.nodes
-    ]
+    if output != "table":
+        print_data(output, [_describe(each) for each in found])
+        return
+    rows = [(each["name"], *node.values()) for each in map(_describe, found) for node in each["nodes"]]
     click.echo("\n".join(table(("CLUSTER", "NODE", "ROLE", "STATE", "ADDRESS", "API"), rows)))
     for each in found:
         click.echo(f"{each.name}: {each.folder}" + ("" if each.nodes else " (incomplete: nothing runs)"))
+
+
+def _describe(found: Cluster) -> dict[str, Any]:
+    nodes = [
+        {
+            "name": node.member.name,
+            "role": node.member.role,
+            "state": node.state,
+            "address": node.place.address,
+            "api": f"127.0.0.1:{node.place.api}",
+        }
+        for node in found.nodes
+    ]
+    return {"name": found.name, "folder": str(found.folder), "kubernetes": found.kubernetes, "nodes": nodes}
 
 
 @command("destroy")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dozen.cli.output import description_option, print_data
 from dozen.cli.session import Session, command, write_private
 from dozen.cli.tables import moment, since, table
 
@@ -119,15 +120,13 @@ def remove(session: Session, name: str) -> None:
 
 
 @command("info")
-@click.option("-o", "--output", type=click.Choice(("text", "json", "yaml")), default="text", help="Form of the output.")
+@description_option
 def info(session: Session, output: str) -> None:
     """Show the selected context: endpoints, nodes, roles, and until when its certificate is good."""
-    from dozen.cli.output import print_data
-
     known = session.read_config()
     name = session.context_name or known.context
     facts = describe_context(name, session.context())
-    if output != "text":
+    if output in ("json", "yaml"):
         print_data(output, [{key.lower().replace(" ", "_"): value for key, value in facts.items()}])
         return
     facts["File"] = str(session.config_path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dozen.cli.output import description_option, print_data
 from dozen.cli.session import Session, command
 from dozen.cli.tables import printable
 
@@ -26,7 +27,7 @@ NODE_MANIFEST = "/usr/share/dozen/manifest.json"
 @command("why")
 @click.argument("path")
 @click.option("--image", type=click.Path(path_type=Path), help="The composed image to ask (default: the newest).")
-@click.option("-o", "--output", type=click.Choice(("text", "json", "yaml")), default="text", help="Form of the output.")
+@description_option
 def why(session: Session, path: str, image: Path | None, output: str) -> None:
     """Explain why the file at PATH is in the image; with -n, of a running node, whose file is compared."""
     if session.nodes and image is None:
@@ -98,10 +99,8 @@ def _print(manifest: Manifest, path: str, output: str, facts: list[tuple[str, st
     from dozen.compose.explain import describe, explain
 
     found = explain(manifest, path)
-    if output != "text":
+    if output in ("json", "yaml"):
         import msgspec
-
-        from dozen.cli.output import print_data
 
         print_data(output, [{**dict(facts), **msgspec.to_builtins(found.record)}])
         return
