@@ -80,6 +80,7 @@ def _explain_call(error: BaseException, node: str) -> Failure:
         step = "connect to that node itself with --endpoints, or through one that may forward (a control plane)"
         return Failure(f"{where}{words}", step, DENIED)
     steps = {
+        Code.NOT_FOUND: "check the name; `dozenctl get TYPE`, `list FOLDER` and `services` show what there is",
         Code.UNAVAILABLE: "`dozenctl services` shows what runs there, and `dozenctl logs SERVICE` why it does not",
         Code.INTERNAL: "`dozenctl logs machined` and `dozenctl dmesg` may have more",
         Code.UNKNOWN: "`dozenctl logs machined` and `dozenctl dmesg` may have more",

@@ -39,7 +39,7 @@ from dozen.rpc.status import Code, RpcError
         (RpcError(Code.UNAVAILABLE, "containerd does not answer"), "containerd does not answer", "services", FAILED),
         (RpcError(Code.PERMISSION_DENIED, "not authorized"), "not authorized", "os:admin", DENIED),
         (RpcError(Code.PERMISSION_DENIED, "no request forwarding"), "no request forwarding", "--endpoints", DENIED),
-        (RpcError(Code.NOT_FOUND), "not found", "", FAILED),
+        (RpcError(Code.NOT_FOUND), "not found", "check the name", FAILED),
         (RpcError(Code.INTERNAL, "it broke"), "it broke", "logs machined", FAILED),
         (ProviderError("no emulator", "install it", "exec: qemu"), "no emulator\nexec: qemu", "install it", FAILED),
         (ComposeError("a hash does not match"), "a hash does not match", "", FAILED),
@@ -79,7 +79,7 @@ def test_a_bug_is_not_explained_away() -> None:
 def test_the_node_is_named_when_there_are_several() -> None:
     failure = explain(RpcError(Code.NOT_FOUND, "nothing"), "10.0.0.7")
     assert failure is not None
-    assert str(failure) == "10.0.0.7: nothing"
+    assert str(failure).startswith("10.0.0.7: nothing\n  → check the name")
 
 
 def test_table() -> None:

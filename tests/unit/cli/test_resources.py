@@ -91,7 +91,8 @@ def test_a_type_that_is_not_there(node: FakeNode, ask: Any) -> None:
 def test_an_id_that_is_not_there(node: FakeNode, ask: Any) -> None:
     node.replies["/cosi.resource.State/Get"] = RpcError(Code.NOT_FOUND, "resource is not there")
     result = ask("get", "links", "eth9")
-    assert (result.stdout, result.stderr, result.exit_code) == ("", "dozenctl: resource is not there\n", 1)
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert result.stderr.startswith("dozenctl: resource is not there\n  → check the name; `dozenctl get TYPE`")
 
 
 def test_watch_is_a_table_and_then_lines(node: FakeNode, ask: Any) -> None:
