@@ -47,6 +47,7 @@ class ApiServer:
         self._bundle = _generate(self.port)
         self.ca = self._bundle.secrets.kubernetes
         self._arguments: dict[str, list[str]] = {}
+        self._others_run = False
 
     async def start(self) -> None:
         """Until it is ready to serve."""
@@ -69,7 +70,10 @@ class ApiServer:
         self._arguments = arguments
 
     def start_others(self) -> None:
-        """The controller-manager and the scheduler, which most tests do without."""
+        """The controller-manager and the scheduler, which most tests do without; once for all tests."""
+        if self._others_run:
+            return
+        self._others_run = True
         for program in (paths.CONTROLLER_MANAGER, paths.SCHEDULER):
             self._spawn(program, f"--secure-port={_free_port()}", *self._arguments[program])
 

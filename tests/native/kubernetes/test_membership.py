@@ -26,6 +26,7 @@ from dozen.machinery.kubernetes.objects import Object, identity, in_order
 from dozen.machinery.resources import config as config_kinds
 from dozen.machinery.resources.kubernetes import NODE_STATUS, NODENAME, NodenameSpec
 from dozen.machinery.resources.manifests import MANIFEST, MANIFEST_STATUS, STATUS
+from dozen.node.kubernetes import rollouts
 from dozen.node.kubernetes.api import KubernetesApi
 from dozen.node.kubernetes.apply import ManifestApplier
 from dozen.node.kubernetes.approver import ServingApprover
@@ -59,9 +60,11 @@ class Problems:
 
     def __init__(self) -> None:
         self.open: dict[str, str] = {}
+        self.told: list[str] = []
 
     def report_problem(self, id: str, text: str) -> None:
         self.open[id] = text
+        self.told.append(text)
 
     def clear_problem(self, id: str) -> None:
         self.open.pop(id, None)
@@ -220,6 +223,98 @@ metadata: {name: one}
             await until(lambda: "manifests" not in member.problems.open)
 
     portal.run(run(), 90)
+
+
+DEFINITION = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: PLURAL.waits.example.org}
+spec:
+  group: waits.example.org
+  names: {kind: KIND, plural: PLURAL}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+"""
+OBJECTS = """
+apiVersion: waits.example.org/v1
+kind: KIND
+metadata: {name: one, namespace: waits}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: waits}
+---
+"""
+
+
+def test_what_needs_a_definition_is_applied_once_that_is_usable(
+    apiserver: ApiServer, portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt succeeds, in one manifest and across two; what never becomes usable is waited for in vain, but
+    not for ever, and said with the server's reason."""
+
+    def named(text: str, kind: str, plural: str) -> str:
+        return text.replace("KIND", kind).replace("PLURAL", plural)
+
+    good = [
+        {"name": "a-both", "contents": named(OBJECTS + DEFINITION, "Gate", "gates")},
+        {"name": "b-kind", "contents": named(DEFINITION, "Door", "doors")},
+        {"name": "c-object", "contents": named(OBJECTS, "Door", "doors")},
+    ]
+    # The name of its kind is another one's already.
+    bad = [{"name": "d-taken", "contents": named(DEFINITION, "Gate", "portals")}]
+    monkeypatch.setattr(rollouts, "DEFINITION_SECONDS", 2.0)
+
+    async def run() -> None:
+        text = controlplane(("cluster.inlineManifests", good))
+        async with Member(apiserver.admin(), text) as member, Client(apiserver.admin()) as client:
+            await assert_resource(
+                member.store, MANIFEST_STATUS, STATUS,
+                lambda status: {"99-a-both", "99-b-kind", "99-c-object"} <= set(status.spec.manifests_applied),
+            )  # fmt: skip
+            assert member.problems.told == []
+            for kind in ("Gate", "Door"):
+                assert await client.get("waits.example.org/v1", kind, "one", "waits")
+            member.configure(controlplane(("cluster.inlineManifests", good + bad)))
+            said = await until(lambda: member.problems.open.get("manifests"))
+            assert "CustomResourceDefinition portals.waits.example.org is not usable after 2 s: " in said
+            assert "already in use" in said
+
+    portal.run(run(), 90)
+
+
+def test_what_the_workloads_of_the_manifests_wait_for_is_said_until_they_run(
+    apiserver: ApiServer, portal: Portal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The controllers are the real ones; the test stands where a kubelet would, and says that pods are ready."""
+    monkeypatch.setattr(rollouts, "LOOK_EVERY", 0.2)
+    caplog.set_level(logging.INFO, "dozen.manifests")
+    apiserver.start_others()
+    missing = "Deployment kube-system/coredns: 0 of 2 pods are up to date and available"
+    ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": None}]}}
+
+    async def run() -> None:
+        async with Client(apiserver.admin()) as client:
+            # Without nodes there is nothing to wait for of what runs on each of them.
+            for node in await client.list("v1", "Node"):
+                await client.delete("v1", "Node", node["metadata"]["name"])
+            async with Member(apiserver.admin(), controlplane()) as member:
+                await until(lambda: f"rollout waits for {missing}" in caplog.text, 60)
+                assert "rollout" not in member.problems.open
+                monkeypatch.setattr(rollouts, "PATIENCE", 0.0)
+                told = f"workloads of the manifests do not come up: {missing}"
+                await until(lambda: member.problems.open.get("rollout") == told)
+
+                async def all_pods_run() -> bool:
+                    for pod in await client.list("v1", "Pod", "kube-system", label_selector="k8s-app=kube-dns"):
+                        name = pod["metadata"]["name"]
+                        await client.patch("v1", "Pod", name, ready, "kube-system", subresource="status")
+                    return "rollout" not in member.problems.open
+
+                await until(all_pods_run, 60)
+                assert "rollout done workloads=3" in caplog.text
+
+    portal.run(run(), 150)
 
 
 def test_a_node_carries_what_its_configuration_says_and_nothing_that_it_no_longer_says(
