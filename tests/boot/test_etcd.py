@@ -6,15 +6,23 @@ The machines run nothing but etcd: their configuration names a kubelet image tha
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
+from dozen.machinery import certificates
+from dozen.machinery.config import secrets
 from dozen.machinery.messages import message, method_types
+from dozen.node.etcd.arguments import CLIENT_PORT
+from dozen.node.etcd.client import EtcdClient
+from dozen.provider import qmp
 from dozen.provider.cluster import Clusters
 from dozen.provider.machines import BootImage
+from dozen.provider.network import Router
+from dozen.provider.qemu import find_port
 from dozen.rpc.status import RpcError
+from dozen.rpc.tls import client_context
 from dozen.testing.kubecluster import KubeCluster
 from dozen.testing.live import MACHINE, LiveNode
 from dozen.testing.portal import Portal
@@ -25,6 +33,8 @@ NO_KUBELET = "machine: {kubelet: {image: 'localhost/none:v1'}}"
 NAMES = [f"etcd-controlplane-{number}" for number in (1, 2, 3)]
 SMALL: dict[str, Any] = {"cpus": 1, "memory_mib": 1024, "disk_mib": 4096, "kubernetes": False}
 CHUNK = 1 << 20
+KEY = "/test/kept"
+ValueT = TypeVar("ValueT")
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +90,30 @@ def test_without_one_member_the_others_go_on_and_can_drop_it(trio: KubeCluster) 
     assert voters(trio.first) == set(NAMES[:2])
 
 
+def ask_etcd(trio: KubeCluster, work: Callable[[EtcdClient], Awaitable[ValueT]]) -> ValueT:
+    """What ``work`` gets from the first member's etcd, as its administrator. The machine API does not let anybody at
+    the data, so this is a way in of the test's own: a port of the cluster's network and a certificate of etcd's CA."""
+    folder = trio.clusters.folder / "etcd"
+    router = Router(folder / "network")
+    address, port = router.places()[NAMES[0]].address, find_port()
+    rule = f"tcp:127.0.0.1:{port}-{address}:{CLIENT_PORT}"
+    command: dict[str, Any] = {"command-line": f"hostfwd_add user {rule}"}
+    said = qmp.execute(router.folder / "qmp.sock", "human-monitor-command", **command)
+    assert not said, said
+    authority = secrets.parse((folder / "secrets.yaml").read_text()).etcd
+    pair = certificates.issue(authority, "test", lifetime=3600)
+    tls = client_context(authority.crt.encode(), pair.crt.encode(), pair.key.encode())
+
+    async def ask() -> ValueT:
+        async with EtcdClient("127.0.0.1", tls, port) as client:
+            return await work(client)
+
+    return trio.portal.run(ask(), 60)
+
+
 def test_everything_is_made_again_from_a_snapshot(trio: KubeCluster) -> None:
     first = trio.first
+    assert ask_etcd(trio, lambda etcd: etcd.create(KEY, "written before", 0)) == (True, "written before")
     before = first.call("EtcdStatus").messages[0].member_status
     snapshot = b"".join(part.bytes for part in first.call("EtcdSnapshot", seconds=120))
     assert len(snapshot) > 1024
@@ -102,6 +134,9 @@ def test_everything_is_made_again_from_a_snapshot(trio: KubeCluster) -> None:
     after = first.call("EtcdStatus").messages[0].member_status
     assert after.raft_applied_index > 0
     assert after.db_size >= before.db_size / 4
+    assert ask_etcd(trio, lambda etcd: etcd.get(KEY)) == "written before"
+    # It is a cluster that goes on, not only one that can be read.
+    assert ask_etcd(trio, lambda etcd: etcd.create(f"{KEY}-too", "written after", 0)) == (True, "written after")
 
 
 def recover(node: LiveNode, snapshot: bytes) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,8 @@ from dozen.machinery.config.generating import generate
 from dozen.machinery.messages import method_types
 from dozen.machinery.resources import etcd
 from dozen.node.api import build_router
+from dozen.node.etcd.member import HAND_OVER_TIMEOUT
+from dozen.node.tasks import stopping
 from dozen.rpc.status import Code, RpcError
 from dozen.testing.calls import FakeCall
 from dozen.testing.etcd import LoopbackMember
@@ -181,6 +184,52 @@ def test_leadership_is_handed_over(run: Callable[[Scenario], None]) -> None:
         status = await first.clients.local.status()
         names = {each.ID: each.name for each in await first.clients.local.list_members()}
         assert names[status.leader] == successor
+
+    run(scenario)
+
+
+def test_who_goes_down_hands_over_first_and_is_back_afterwards(run: Callable[[Scenario], None]) -> None:
+    """The task of the sequence, on the leader of three; then it ends, and the others have lost no leader."""
+
+    class Addresses:
+        resigned = False
+
+        async def resign(self) -> None:
+            self.resigned = True
+
+    async def scenario(members: Members) -> None:
+        first, second, _ = await members.three()
+        assert (await second.clients.local.status()).leader == await first.until_voting()
+        term = (await second.clients.local.status()).raftTerm
+        machine = SimpleNamespace(etcd=first.member, virtual_addresses=Addresses())
+        await stopping.hand_over_leadership(cast("Any", machine))
+        assert machine.virtual_addresses.resigned
+        led = await second.clients.local.status()
+        assert led.leader not in (0, await first.until_voting())
+        # One term more is the handing over itself; an election after a loss would be another.
+        assert led.raftTerm == term + 1
+        await first.stop()
+        after = await second.clients.local.status()
+        assert (after.leader, after.raftTerm) == (led.leader, led.raftTerm)
+        # Who does not lead has nothing to hand over, and who has not begun nobody to ask.
+        for member in members.started[1:]:
+            if await member.until_voting() != led.leader:
+                await member.member.prepare_for_ending()
+        assert (await second.clients.local.status()).raftTerm == led.raftTerm
+
+    run(scenario)
+
+
+def test_a_member_that_cannot_hand_over_ends_all_the_same(run: Callable[[Scenario], None]) -> None:
+    async def scenario(members: Members) -> None:
+        only = await members.first()
+        await only.member.prepare_for_ending()  # there is nobody else
+        await only.until_voting()
+        await only.stop(kill=True)
+        async with asyncio.timeout(HAND_OVER_TIMEOUT + 5):
+            await only.member.prepare_for_ending()
+        idle = members.start(1)
+        await idle.member.prepare_for_ending()
 
     run(scenario)
 

@@ -129,3 +129,15 @@ def test_arguments_that_the_node_decides_are_told(path: tuple[str, str], taken: 
 def test_arguments_in_documents_are_told_too() -> None:
     text = "apiVersion: v1alpha1\nkind: KubeletConfig\nimage: i\nextraArgs: {v: '4', kubeconfig: /x}\n"
     assert warnings(load(text)) == ['KubeletConfig:extraArgs["kubeconfig"] (line 4) is ignored: the node decides it']
+
+
+@pytest.mark.parametrize("name", ["shutdownGracePeriod", "shutdownGracePeriodCriticalPods"])
+def test_grace_periods_that_no_kubelet_gives_are_told(name: str) -> None:
+    text = with_machine(kubelet={"extraConfig": {"maxPods": 200, name: "60s"}})
+    line = 1 + next(at for at, each in enumerate(text.splitlines()) if name in each)
+    assert warnings(load(text)) == [
+        f"machine.kubelet.extraConfig.{name} (line {line}) is ignored: when the machine ends pods have 20 s, critical "
+        "ones 10 s more, the lower priority first"
+    ]
+    text = f"apiVersion: v1alpha1\nkind: KubeletConfig\nimage: i\nconfig: {{{name}: 60s, maxPods: 200}}\n"
+    assert warnings(load(text))[0].startswith(f"KubeletConfig:config.{name} (line 4) is ignored: ")

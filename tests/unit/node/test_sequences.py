@@ -123,6 +123,34 @@ def test_phases_can_be_told_apart(sequence: Sequence) -> None:
     assert all(phase.tasks for phase in sequence.phases)
 
 
+# What each step needs of those before: pods are sent elsewhere while kubelet and API server can still see to it; what
+# is left of them ends before the member that serves their API gives its part up; leadership goes while etcd runs;
+# services let go of the disks, which are unmounted when nobody has a file open, and written out last.
+GOING_DOWN = {
+    "drain": ["cordon_and_drain_node"],
+    "stopPods": ["stop_pods"],
+    "leadership": ["hand_over_leadership"],
+    "stopAllServices": ["stop_all_services"],
+    "stopControllers": ["announce_restart", "stop_controllers"],
+    "killProcesses": ["kill_processes"],
+    "unmount": ["unmount_all"],
+    "sync": ["sync_disks"],
+}
+
+
+@pytest.mark.parametrize("kind", ["reboot", "shutdown"])
+def test_a_node_goes_down_in_this_order(kind: str) -> None:
+    phases = ENDINGS[kind].phases
+    assert [phase.name for phase in phases] == list(GOING_DOWN)
+    assert {phase.name: [task.__name__ for task in phase.tasks] for phase in phases} == GOING_DOWN
+
+
+def test_a_node_that_is_reset_leaves_its_cluster_before_its_services_stop() -> None:
+    names = [phase.name for phase in ENDINGS["reset"].phases]
+    at = names.index("stopPods") + 1
+    assert names == [*list(GOING_DOWN)[:at], "leave", *list(GOING_DOWN)[at:-1], "wipe", "sync"]
+
+
 def test_there_is_an_ending_for_whatever_may_be_asked_for() -> None:
     assert set(ENDINGS) == {"reboot", "shutdown", "reset"}
     names = {kind: [phase.name for phase in ending.phases] for kind, ending in ENDINGS.items()}

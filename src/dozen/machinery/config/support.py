@@ -231,6 +231,13 @@ SUPPORT |= {
 }
 
 
+# Settings of the kubelet that are laid over its configuration and do nothing here: it would be told of the machine's
+# end by logind, which is not there. Pods are ended by `dozen.node.pods`, within bounds of `dozen.node.tasks.stopping`.
+KUBELET_SETTINGS = ("machine.kubelet.extraConfig", "KubeletConfig:config")
+GRACE_PERIODS = ("shutdownGracePeriod", "shutdownGracePeriodCriticalPods", "shutdownGracePeriodByPodPriority")
+GRACE_NOTE = "when the machine ends pods have 20 s, critical ones 10 s more, the lower priority first"
+
+
 def support_of(path: str) -> Support | None:
     """What is done with a field; None for one that nothing in the table is about."""
     kind, colon, rest = path.rpartition(":")
@@ -254,6 +261,8 @@ def warnings(config: Config) -> list[str]:
             found.setdefault(path, (line, f"{path.rstrip(':')} (line {line}) is ignored: {note}"))
         for path, line in (*_decided_arguments(node, kind), *_decided_variables(node, kind)):
             found[path] = line, f"{path} (line {line}) is ignored: the node decides it"
+        for path, line in _grace_periods(node, kind):
+            found[path] = line, f"{path} (line {line}) is ignored: {GRACE_NOTE}"
     return [words for _, words in sorted(found.values())]
 
 
@@ -282,6 +291,14 @@ def _decided_variables(document: MapNode, kind: str) -> Iterator[tuple[str, int]
         node = _find(document, path, kind)
         if isinstance(node, MapNode):
             yield from ((f'{path}["{name}"]', node.keys[name]) for name in node.items if is_own_variable(name))
+
+
+def _grace_periods(document: MapNode, kind: str) -> Iterator[tuple[str, int]]:
+    """Grace periods of the kubelet that are set, with lines."""
+    for path in KUBELET_SETTINGS:
+        node = _find(document, path, kind)
+        if isinstance(node, MapNode):
+            yield from ((f"{path}.{name}", node.keys[name]) for name in GRACE_PERIODS if name in node.items)
 
 
 def _find(document: MapNode, path: str, kind: str) -> Node | None:
