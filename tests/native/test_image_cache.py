@@ -25,8 +25,11 @@ SNAPSHOTTER = "overlayfs"
 RUNS = (
     (versions.KUBELET_IMAGE, ("/usr/local/bin/kubelet", "--version"), f"Kubernetes {versions.KUBERNETES}"),
     (versions.KUBELET_IMAGE, ("/usr/bin/mount", "--version"), "mount from util-linux"),
+    (versions.KUBELET_IMAGE, ("/usr/bin/umount", "--version"), "umount from util-linux"),
     (versions.KUBELET_IMAGE, ("/usr/sbin/blkid", "--version"), "blkid from util-linux"),
     (versions.KUBELET_IMAGE, ("/usr/sbin/losetup", "--version"), "losetup from util-linux"),
+    (versions.KUBELET_IMAGE, ("/usr/sbin/fsck", "--version"), "fsck from util-linux"),
+    (versions.KUBELET_IMAGE, ("/usr/sbin/mkfs.ext4", "-V"), "mke2fs 1."),
     (versions.KUBELET_IMAGE, ("/usr/sbin/mkfs.xfs", "-V"), "mkfs.xfs version"),
     (versions.KUBE_APISERVER_IMAGE, ("/usr/local/bin/kube-apiserver", "--version"), versions.KUBERNETES),
     (versions.KUBE_CONTROLLER_MANAGER_IMAGE, ("/usr/local/bin/kube-controller-manager", "--version"), "Kubernetes v"),

@@ -12,8 +12,8 @@ from dozen.rpc.status import Code, RpcError
 # Folders of the node and how deep their files are.
 FOLDERS = ((paths.SECRETS, 3), (cis.ETCD_SECRETS, 2), (cis.NODE_FILES, 3), (cis.ETCD_DATA, 1))
 FILES = (paths.KUBELET_KUBECONFIG,)
-DOCUMENTS = (paths.AUTHENTICATION, paths.AUTHORIZATION, cis.KUBELET_FILE)
-PROGRAMS = (*(paths.APISERVER, paths.CONTROLLER_MANAGER, paths.SCHEDULER), cis.ETCD, cis.KUBELET)
+DOCUMENTS = (paths.AUTHENTICATION, paths.AUTHORIZATION, paths.ENCRYPTION, cis.KUBELET_FILE)
+PROGRAMS = (*(paths.APISERVER, paths.CONTROLLER_MANAGER, paths.SCHEDULER), cis.ETCD, cis.KUBELET, cis.PROXY)
 _ABSENT = (Code.NOT_FOUND, Code.UNKNOWN)
 _DIRECTORY = 1 << 31
 
@@ -33,7 +33,16 @@ async def gather(node: Node) -> Evidence:
             if not entry.mode & _DIRECTORY or path == cis.ETCD_DATA:
                 files[path] = File(path, mode, entry.uid, entry.gid)
     documents = {path: found for path in DOCUMENTS if (found := await _document(node, path))}
-    return Evidence(flags, documents, files)
+    return Evidence(flags, documents, files, await _listening(node))
+
+
+async def _listening(node: Node) -> dict[int, tuple[str, ...]]:
+    """Addresses of the node's own sockets that wait for connections, by port."""
+    found: dict[int, set[str]] = {}
+    wanted = {"filter": "LISTENING", "l4proto": {"tcp": True, "tcp6": True}, "netns": {"hostnetwork": True}}
+    for each in await node.sockets(**wanted):
+        found.setdefault(each.localport, set()).add(each.localip)
+    return {port: tuple(sorted(addresses)) for port, addresses in found.items()}
 
 
 async def _entries(node: Node, path: str, depth: int) -> Any:

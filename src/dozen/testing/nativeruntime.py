@@ -114,7 +114,9 @@ class NativeRuntime:
             RUN,
         )
         told = (str(self.folder / "root"), mount.type, mount.source, ",".join(mount.options))
-        return subprocess.run([*enter, *told, *argv], check=True, stdout=subprocess.PIPE, text=True).stdout
+        return subprocess.run(
+            [*enter, *told, *argv], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ).stdout
 
     def stop(self) -> None:
         if self._process is not None:

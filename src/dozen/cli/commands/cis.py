@@ -23,8 +23,8 @@ FAILED = 1
 def cis(session: Session, failed: bool, output: str) -> None:
     """Check nodes against the CIS Kubernetes Benchmark, with the evidence for each rule.
 
-    What the rules look at is read from the running node: command lines, the kubelet's configuration, modes of files.
-    Rules that a person has to judge are not among them. The command fails when a rule does not hold.
+    What the rules look at is read from the running node: command lines, configuration files, modes of files, sockets.
+    Rules that a person has to judge are MANUAL, with what to look at. The command fails when a rule does not hold.
     """
     from dozen.client.cis import gather
     from dozen.machinery.kubernetes.cis import Outcome, audit

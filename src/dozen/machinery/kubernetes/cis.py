@@ -1,9 +1,9 @@
 """The CIS Kubernetes Benchmark as data: what it asks of a node, and what counts as evidence that it is so.
 
 Numbers are those of the benchmark's recommendations (version 1.10), the words are ours. A rule looks at one piece of
-evidence that was read from the running node: a program's command line, a configuration file, or modes and owners. Rules
-that somebody has to judge (policies, networks, tenants) are not here; neither are those about software that this system
-does not have.
+evidence that was read from the running node: a program's command line, a configuration file, modes and owners, or what
+it listens on. Rules that somebody has to judge (policies, networks, tenants) are listed with what to look at
+(`dozen.machinery.kubernetes.cis_manual`). Left out are those about files that this system does not have.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from dozen.machinery.kubernetes import paths
+from dozen.machinery.kubernetes.cis_manual import ENDED_PODS, EXTERNAL_IPS, MANUAL, OWN_CERTIFICATE
 from dozen.machinery.kubernetes.files import OPEN_PATHS
 
-ETCD, KUBELET = "etcd", "kubelet"
+ETCD, KUBELET, PROXY = "etcd", "kubelet", "kube-proxy"
+# Where kube-proxy serves its metrics, which nobody is asked for an identity for.
+PROXY_METRICS_PORT = 10249
+LOOPBACK = frozenset(("127.0.0.1", "::1"))
+# What the benchmark takes for encryption, and secretbox, which Kubernetes names beside them.
+STRONG_PROVIDERS = frozenset(("aescbc", "aesgcm", "kms", "secretbox"))
 ETCD_DATA, ETCD_SECRETS = "/var/lib/etcd", "/system/secrets/etcd"
 NODE_FILES = "/system/etc/kubernetes"
 KUBELET_FILE = paths.on_node(paths.KUBELET_CONFIG)
 
 
 class Outcome(StrEnum):
-    """What a rule comes to. A program that does not run on the node makes its rules not applicable."""
+    """What a rule comes to. A program that does not run on the node makes its rules not applicable; what no evidence
+    settles is for a person to judge."""
 
     PASS = "PASS"
     FAIL = "FAIL"
     NOT_APPLICABLE = "N/A"
+    MANUAL = "MANUAL"
 
 
 class File(NamedTuple):
@@ -39,11 +47,13 @@ class File(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What was read from a node: flags of each program that runs; by path, configuration files as data and modes."""
+    """What was read from a node: flags of each program that runs; by path, configuration files as data and modes; by
+    port, addresses that something listens on."""
 
     flags: Mapping[str, Mapping[str, tuple[str, ...]]]
     documents: Mapping[str, Mapping[str, Any]]
     files: Mapping[str, File]
+    listening: Mapping[int, tuple[str, ...]] = {}
 
 
 class Finding(NamedTuple):
@@ -68,9 +78,9 @@ class Rule(NamedTuple):
 
 def audit(evidence: Evidence) -> Iterator[Finding]:
     """Every rule's finding, in the benchmark's order."""
-    for rule in RULES:
-        outcome, words = rule.judge(evidence)
-        yield Finding(rule.id, rule.title, outcome, words)
+    manual = [Finding(id, title, Outcome.MANUAL, look) for id, title, look in MANUAL]
+    judged = [Finding(rule.id, rule.title, *rule.judge(evidence)) for rule in RULES]
+    yield from sorted(judged + manual, key=lambda each: [int(part) for part in each.id.split(".")])
 
 
 def read_flags(command_line: str) -> dict[str, tuple[str, ...]]:
@@ -102,6 +112,16 @@ def _flag(program: str, name: str, good: Callable[[str | None], bool]) -> Callab
         return _judged(good(value), f"{program} --{name}={value}" if value is not None else f"{program}: no --{name}")
 
     return judge
+
+
+def _if_not(judge: Callable[[Evidence], Answer], look: str) -> Callable[[Evidence], Answer]:
+    """What is good when it is so, and otherwise for a person to judge, who is told what to think of."""
+
+    def ask(evidence: Evidence) -> Answer:
+        outcome, words = judge(evidence)
+        return (Outcome.MANUAL, f"{words}: {look}") if outcome is Outcome.FAIL else (outcome, words)
+
+    return ask
 
 
 def _is(value: str) -> Callable[[str | None], bool]:
@@ -200,6 +220,30 @@ def _authorizer(*types: str, without: str = "") -> Callable[[Evidence], Answer]:
     return judge
 
 
+def _first_providers(evidence: Evidence) -> Answer:
+    """What secrets are written with; only names of providers are looked at, the keys beside them are not."""
+    found = evidence.documents.get(paths.ENCRYPTION)
+    if found is None:
+        return Outcome.NOT_APPLICABLE, f"{paths.APISERVER} has no encryption configuration here"
+    about = [each for each in found.get("resources") or () if "secrets" in each.get("resources", ())]
+    first = [next(iter(provider), "") for each in about for provider in (each.get("providers") or ())[:1]]
+    return _judged(
+        bool(first) and set(first) <= STRONG_PROVIDERS, f"secrets are written with {', '.join(first) or '-'}"
+    )
+
+
+def _listens(program: str, port: int) -> Callable[[Evidence], Answer]:
+    """What the program serves on this port is for the node itself only."""
+
+    def judge(evidence: Evidence) -> Answer:
+        if program not in evidence.flags:
+            return Outcome.NOT_APPLICABLE, f"{program} does not run here"
+        found = evidence.listening.get(port, ())
+        return _judged(set(found) <= LOOPBACK, f"port {port}: {', '.join(found) or 'nobody listens'}")
+
+    return judge
+
+
 _API, _CM, _SCHEDULER = paths.APISERVER, paths.CONTROLLER_MANAGER, paths.SCHEDULER
 _ALL_SECRETS = (paths.SECRETS, ETCD_SECRETS)
 
@@ -221,6 +265,11 @@ RULES = (
     ),
     Rule("1.2.1", "Nobody may ask for more than liveness without an identity", _nobody_unknown),
     Rule("1.2.2", "No tokens from a file", _flag(_API, "token-auth-file", _absent)),
+    Rule(
+        "1.2.3",
+        "Services cannot claim addresses outside the cluster",
+        _if_not(_flag(_API, "enable-admission-plugins", _has("DenyServiceExternalIPs")), EXTERNAL_IPS),
+    ),
     Rule("1.2.4", "Kubelets are asked with a client certificate", _flag(_API, "kubelet-client-certificate", _present)),
     Rule("1.2.5", "Kubelets' certificates are verified", _flag(_API, "kubelet-certificate-authority", _present)),
     Rule("1.2.6", "Not everything is allowed", _authorizer(without="AlwaysAllow")),
@@ -254,11 +303,22 @@ RULES = (
     Rule("1.2.25", "Clients are verified by the cluster's authority", _flag(_API, "client-ca-file", _present)),
     Rule("1.2.26", "etcd is verified by its authority", _flag(_API, "etcd-cafile", _present)),
     Rule("1.2.27", "Secrets are encrypted at rest", _flag(_API, "encryption-provider-config", _present)),
+    Rule("1.2.28", "Secrets are encrypted by a provider that is strong", _first_providers),
     Rule("1.2.29", "Only strong ciphers are offered", _flag(_API, "tls-cipher-suites", _strong_ciphers)),
+    Rule(
+        "1.3.1",
+        "Pods that have ended are removed in time",
+        _if_not(_flag(_CM, "terminated-pod-gc-threshold", _present), ENDED_PODS),
+    ),
     Rule("1.3.2", "Profiling is off", _flag(_CM, "profiling", _is("false"))),
     Rule("1.3.3", "Controllers have an identity each", _flag(_CM, "use-service-account-credentials", _is("true"))),
     Rule("1.3.4", "Service accounts' key is given", _flag(_CM, "service-account-private-key-file", _present)),
     Rule("1.3.5", "Pods are told whom to trust", _flag(_CM, "root-ca-file", _present)),
+    Rule(
+        "1.3.6",
+        "Kubelets' serving certificates are renewed",
+        _flag(_CM, "feature-gates", _lacks("RotateKubeletServerCertificate=false")),
+    ),
     Rule("1.3.7", "Listens on the node itself only", _flag(_CM, "bind-address", _is("127.0.0.1"))),
     Rule("1.4.1", "Profiling is off", _flag(_SCHEDULER, "profiling", _is("false"))),
     Rule("1.4.2", "Listens on the node itself only", _flag(_SCHEDULER, "bind-address", _is("127.0.0.1"))),
@@ -307,6 +367,12 @@ RULES = (
         "iptables chains are the kubelet's",
         _setting("makeIPTablesUtilChains", lambda value: value is not False),
     ),
+    Rule("4.2.8", "Events are recorded", _setting("eventRecordQPS", lambda value: value is None or value >= 0)),
+    Rule(
+        "4.2.9",
+        "The kubelet serves with a certificate that it was given",
+        _if_not(_setting("serverTLSBootstrap", lambda value: value is True), OWN_CERTIFICATE),
+    ),
     Rule("4.2.10", "Client certificates are renewed", _setting("rotateCertificates", lambda value: value is not False)),
     Rule(
         "4.2.11",
@@ -319,6 +385,12 @@ RULES = (
         _setting("tlsCipherSuites", lambda value: bool(value) and _strong_ciphers(",".join(value))),
     ),
     Rule(
+        "4.2.13",
+        "A pod's processes are limited",
+        _setting("podPidsLimit", lambda value: isinstance(value, int) and value > 0),
+    ),
+    Rule(
         "4.2.14", "Pods' system calls are filtered by default", _setting("seccompDefault", lambda value: value is True)
     ),
+    Rule("4.3.1", "kube-proxy tells its metrics to the node only", _listens(PROXY, PROXY_METRICS_PORT)),
 )

@@ -12,6 +12,9 @@ from dozen.machinery.kubernetes.objects import Object, laid_over
 CONTAINERD = "unix:///run/containerd/containerd.sock"
 # Kept back from pods: what the system's own services use, beside the control plane's pods, which count themselves.
 RESERVED = {"cpu": "50m", "memory": "192Mi", "ephemeral-storage": "256Mi", "pid": "100"}
+# Processes and threads of one pod: one that forks without end must not take the node's numbers (CIS 4.2.13). Programs
+# that start a thread for each connection come to thousands, so it is as much as other distributions allow.
+POD_PIDS = 4096
 
 
 class KubeletInput(NamedTuple):
@@ -52,6 +55,7 @@ def configuration(given: KubeletInput) -> Object:
         "containerRuntimeEndpoint": CONTAINERD,
         "kubeletCgroups": "/podruntime/kubelet",
         "oomScoreAdj": -450,
+        "podPidsLimit": POD_PIDS,
         "protectKernelDefaults": True,
         "readOnlyPort": 0,
         "registerNode": not given.skip_registration,
