@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
+import warnings
 
 import pytest
 
@@ -23,6 +26,44 @@ def test_liveness_may_be_asked_by_anybody_and_nothing_else(apiserver: ApiServer,
             assert caught.value.status == 401
 
     portal.run(run())
+
+
+def handshake(port: int, version: ssl.TLSVersion, ciphers: str) -> str:
+    """The cipher that a client of this version with these ciphers (OpenSSL's names) gets. Raises SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # This computer's own library would refuse before the server is asked.
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as connection,
+        context.wrap_socket(connection, server_hostname="localhost") as tls,
+    ):
+        return str((tls.cipher() or ("",))[0])
+
+
+@pytest.mark.parametrize(
+    ("version", "ciphers", "said"),
+    [
+        (ssl.TLSVersion.TLSv1, "ALL", "protocol version"),
+        (ssl.TLSVersion.TLSv1_1, "ALL", "protocol version"),
+        # Block chaining, and no secrecy once the key is known; the certificate's key would allow the first.
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256", "handshake failure"),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES256-SHA", "handshake failure"),
+        (ssl.TLSVersion.TLSv1_2, "AES128-GCM-SHA256", "handshake failure"),
+    ],
+)
+def test_the_api_speaks_no_old_tls_and_no_weak_cipher(
+    apiserver: ApiServer, version: ssl.TLSVersion, ciphers: str, said: str
+) -> None:
+    with pytest.raises(ssl.SSLError) as refused:
+        handshake(apiserver.port, version, ciphers)
+    # The server's own refusal, not this side's.
+    assert f"alert {said}" in str(refused.value).replace("_", " ").lower()
+    strong = "ECDHE-ECDSA-AES128-GCM-SHA256"
+    assert handshake(apiserver.port, ssl.TLSVersion.TLSv1_2, f"{ciphers}:{strong}") == strong
 
 
 def test_no_program_complains_about_its_command_line_or_files(apiserver: ApiServer, portal: Portal) -> None:
