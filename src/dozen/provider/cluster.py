@@ -87,13 +87,14 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """``version`` is what the first node answered when it was asked last, None when it was not asked. ``kubernetes``:
-    whether its Kubernetes was brought up and is described by the kubeconfig."""
+    whether its Kubernetes was brought up and is described by the kubeconfig. ``profile``: see `layout.Plan`."""
 
     name: str
     folder: Path
     nodes: tuple[Node, ...] = ()
     version: str | None = None
     kubernetes: bool = False
+    profile: str = ""
 
     @property
     def talosconfig(self) -> Path:
@@ -172,7 +173,7 @@ def describe(provider: Qemu, name: str, folder: Path) -> Cluster:
         for member in plan.members
         if member.name in places
     )
-    return Cluster(name, folder, nodes, kubernetes=(folder / "kubeconfig").exists())
+    return Cluster(name, folder, nodes, kubernetes=(folder / "kubeconfig").exists(), profile=plan.profile)
 
 
 class Creation:
@@ -193,20 +194,19 @@ class Creation:
         places = await asyncio.to_thread(self._connect)
         context = self._write_client(places)
         first, *others = self.plan.members
-        turns = asyncio.Semaphore(max(1, (os.cpu_count() or 1) // self.options.cpus))
+        turns = asyncio.Semaphore(at_a_time(os.cpu_count() or 1, self.options.cpus))
         nodes = [await self._bring_up(first, places[first.name], context, turns)]
         bringing = Bringing(context, [node.machine for node in nodes if node.machine], self.report)
         kubernetes = self.options.kubernetes and self.options.config is None and self.image.images is not None
         if kubernetes and not self.plan.bootstrapped:
             await bringing.bootstrap()
-            self.plan = msgspec.structs.replace(self.plan, bootstrapped=True)
-            layout.write_plan(self.plan, self.folder)
+            self._keep(bootstrapped=True)
         nodes += await gather(*(self._bring_up(each, places[each.name], context, turns) for each in others))
         version = await self._version(nodes[0], context)
         if kubernetes:
             bringing.machines = [node.machine for node in nodes if node.machine]
             await self._await_kubernetes(bringing, places)
-        return Cluster(self.name, self.folder, tuple(nodes), version, kubernetes)
+        return Cluster(self.name, self.folder, tuple(nodes), version, kubernetes, self.plan.profile)
 
     def _plan(self) -> Plan:
         if (self.folder / "machine.json").exists():
@@ -223,6 +223,11 @@ class Creation:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.write_plan(plan, self.folder)
         return plan
+
+    def _keep(self, **changes: Any) -> None:
+        """Change the plan, and what is kept of it."""
+        self.plan = msgspec.structs.replace(self.plan, **changes)
+        layout.write_plan(self.plan, self.folder)
 
     def _secrets(self) -> Secrets:
         kept = self.folder / "secrets.yaml"
@@ -308,8 +313,10 @@ class Creation:
                 step.result("taken as given")
             else:
                 patches = list(self.options.patches)
-                if emulated := member.leads and self.provider.accelerator(self.image.kernel).name == "tcg":
+                emulated = member.leads and self.provider.accelerator(self.image.kernel).name == "tcg"
+                if emulated:
                     patches.insert(0, layout.EMULATED)
+                    self._keep(profile="emulated")
                 config = layout.configure(
                     self.name,
                     self.plan,
@@ -319,9 +326,7 @@ class Creation:
                     version=self.options.version,
                     patches=patches,
                 )
-                step.result(
-                    "made, with the profile `emulated` (longer limits for a slow machine)" if emulated else "made"
-                )
+                step.result("made, with the profile `emulated`" if emulated else "made")
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_private(kept, config.encode())
         return config
@@ -338,6 +343,11 @@ class Creation:
         client = Kubernetes(kubeconfig.selected(config))
         await bringing.nodes(client, [member.name for member in self.plan.members])
         await bringing.dns(client)
+
+
+def at_a_time(cores: int, cpus: int) -> int:
+    """How many machines with so many processors may start together: more would only wait for each other."""
+    return max(1, cores // cpus)
 
 
 async def gather(*work: Coroutine[Any, Any, Node]) -> list[Node]:

@@ -39,12 +39,13 @@ class Member(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """``balancer`` is the port of the load balancer in front of the control planes, 0 for a cluster that was made with
     one. ``alone``: it was made without workers, so workloads go to the control planes. ``bootstrapped``: etcd was told
-    to begin, which happens once."""
+    to begin, which happens once. ``profile``: under which name a control plane was given other limits than usual."""
 
     members: tuple[Member, ...] = ()
     balancer: int = 0
     alone: bool = True
     bootstrapped: bool = False
+    profile: str = ""
 
     @property
     def control_planes(self) -> tuple[Member, ...]:
@@ -104,6 +105,8 @@ cluster:
 """The profile ``emulated``: patience for machines without hardware virtualization, which are some thirty times slower.
 At the usual limits a busy one loses elections that nobody else stands in, and Kubernetes takes its node for dead.
 An idle API server wrote 1.24 leases a second, and two that are renewed every two seconds, as is usual, make one."""
+PROFILES = {"emulated": "longer limits for machines without hardware virtualization"}
+"""What each profile is, for whoever is told that one is in force."""
 
 
 def configure(

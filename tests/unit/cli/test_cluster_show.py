@@ -16,8 +16,8 @@ NODE = SimpleNamespace(
     state="running",
     place=SimpleNamespace(address="10.5.0.2", api=50123),
 )
-FOUND = SimpleNamespace(name="pair", folder=Path("/state/pair"), kubernetes=True, nodes=(NODE,))
-BROKEN = SimpleNamespace(name="half", folder=Path("/state/half"), kubernetes=False, nodes=())
+FOUND = SimpleNamespace(name="pair", folder=Path("/state/pair"), kubernetes=True, profile="emulated", nodes=(NODE,))
+BROKEN = SimpleNamespace(name="half", folder=Path("/state/half"), kubernetes=False, profile="", nodes=())
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,7 @@ def test_a_table_and_where_they_are_kept(run: Any) -> None:
         "pair      pair-1   controlplane   running   10.5.0.2   127.0.0.1:50123",
         "half: /state/half (incomplete: nothing runs)",
         "pair: /state/pair",
+        "pair has the profile `emulated`: longer limits for machines without hardware virtualization",
     ]
 
 
@@ -41,6 +42,7 @@ def test_for_programs(run: Any) -> None:
         "name": "pair",
         "folder": "/state/pair",
         "kubernetes": True,
+        "profile": "emulated",
         "nodes": [
             {
                 "name": "pair-1",

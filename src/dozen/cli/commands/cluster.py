@@ -96,6 +96,15 @@ def _bring_up(session: Session, name: str, image: Path, options: Options) -> Non
     click.echo(f"{name} runs {made.version}; its context is selected in {session.config_path}")
     if made.kubernetes:
         click.echo(f"Kubernetes: context {_remember_kubernetes(made)} is selected in {kubeconfig_path()}")
+    _tell_profile(made)
+
+
+def _tell_profile(cluster: Cluster) -> None:
+    """Whoever measures or judges a cluster has to know that its limits are not the usual ones."""
+    from dozen.provider.layout import PROFILES
+
+    if cluster.profile:
+        click.echo(f"{cluster.name} has the profile `{cluster.profile}`: {PROFILES.get(cluster.profile, 'unknown')}")
 
 
 def _patch_text(given: str) -> str:
@@ -191,6 +200,7 @@ def show(session: Session, name: str, output: str) -> None:
     click.echo("\n".join(table(("CLUSTER", "NODE", "ROLE", "STATE", "ADDRESS", "API"), rows)))
     for each in found:
         click.echo(f"{each.name}: {each.folder}" + ("" if each.nodes else " (incomplete: nothing runs)"))
+        _tell_profile(each)
 
 
 def _describe(found: Cluster) -> dict[str, Any]:
@@ -204,7 +214,8 @@ def _describe(found: Cluster) -> dict[str, Any]:
         }
         for node in found.nodes
     ]
-    return {"name": found.name, "folder": str(found.folder), "kubernetes": found.kubernetes, "nodes": nodes}
+    about = {"name": found.name, "folder": str(found.folder), "kubernetes": found.kubernetes}
+    return about | {"profile": found.profile, "nodes": nodes}
 
 
 @command("destroy")
