@@ -43,16 +43,15 @@ class ApiServer:
         self._binaries, self._folder = binaries, folder
         self._processes: list[subprocess.Popen[bytes]] = []
         self._logs: list[IO[bytes]] = []
-        self.port = _free_port()
+        self.port, self._etcd_port = _free_port(), _free_port()
         self._bundle = _generate(self.port)
-        self.ca = self._bundle.secrets.kubernetes
+        self.ca, self.aggregator_ca = self._bundle.secrets.kubernetes, self._bundle.secrets.aggregator
         self._arguments: dict[str, list[str]] = {}
         self._others_run = False
 
     async def start(self) -> None:
         """Until it is ready to serve."""
-        client_port, peer_port = _free_port(), _free_port()
-        etcd, peer = f"https://127.0.0.1:{client_port}", f"https://127.0.0.1:{peer_port}"
+        etcd, peer = f"https://127.0.0.1:{self._etcd_port}", f"https://127.0.0.1:{_free_port()}"
         arguments = await self._prepare()
         own = self._folder / "system/secrets/etcd"
         self._spawn(
@@ -87,6 +86,12 @@ class ApiServer:
 
         return ssl.get_server_certificate(("127.0.0.1", self.port))
 
+    def etcd_certificate(self) -> str:
+        """What its etcd shows to who connects now, PEM."""
+        import ssl
+
+        return ssl.get_server_certificate(("127.0.0.1", self._etcd_port))
+
     def audit(self) -> list[dict[str, object]]:
         """Every entry of the audit log."""
         text = (self._folder / paths.AUDIT_LOG.lstrip("/") / "kube-apiserver.log").read_text()
@@ -95,6 +100,10 @@ class ApiServer:
     def alive(self) -> list[str]:
         """The programs that run."""
         return [str(process.args[0]).rpartition("/")[2] for process in self._processes if process.poll() is None]  # type: ignore[index]
+
+    def processes(self) -> list[int]:
+        """Ids of the processes that run."""
+        return [process.pid for process in self._processes if process.poll() is None]
 
     def log(self, program: str) -> str:
         return (self._folder / f"{program}.log").read_text(errors="replace")
