@@ -272,7 +272,8 @@ class Client:
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b"", type: str = JSON
     ) -> bytes:
         try:
-            return await asyncio.wait_for(self._ask_once(method, path, query or {}, body, type), self._timeout)
+            async with asyncio.timeout(self._timeout):
+                return await self._ask_once(method, path, query or {}, body, type)
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from None
 

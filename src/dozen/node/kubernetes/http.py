@@ -91,10 +91,11 @@ class Connection:
         cls, host: str, port: int, tls: ssl.SSLContext | None, *, server_name: str = "", timeout: float = 10.0
     ) -> Connection:
         """Connect. Raises OSError (ssl.SSLError is one) and TimeoutError."""
-        opening = asyncio.open_connection(
-            host, port, ssl=tls, server_hostname=(server_name or host) if tls else None, limit=LINE_LIMIT
-        )
-        reader, writer = await asyncio.wait_for(opening, timeout)
+        # Not by wait_for: before Python 3.12 it loses the cancelling of a caller whose time is up in the same moment.
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(
+                host, port, ssl=tls, server_hostname=(server_name or host) if tls else None, limit=LINE_LIMIT
+            )
         return cls(f"[{host}]" if ":" in host else host, reader, writer)
 
     @classmethod
