@@ -26,7 +26,7 @@ from dozen.machinery.kubernetes.objects import Object, identity, in_order
 from dozen.machinery.resources import config as config_kinds
 from dozen.machinery.resources.kubernetes import NODE_STATUS, NODENAME, NodenameSpec
 from dozen.machinery.resources.manifests import MANIFEST, MANIFEST_STATUS, STATUS
-from dozen.node.kubernetes import rollouts
+from dozen.node.kubernetes import diagnosis, rollouts
 from dozen.node.kubernetes.api import KubernetesApi
 from dozen.node.kubernetes.apply import ManifestApplier
 from dozen.node.kubernetes.approver import ServingApprover
@@ -315,6 +315,28 @@ def test_what_the_workloads_of_the_manifests_wait_for_is_said_until_they_run(
                 assert "rollout done workloads=3" in caplog.text
 
     portal.run(run(), 150)
+
+
+def test_a_token_is_judged_by_the_api_server_that_it_is_shown_to(apiserver: ApiServer, portal: Portal) -> None:
+    """What joins with the cluster's token has nothing to say; with another cluster's it is told."""
+
+    async def run() -> None:
+        config = load(controlplane())
+        manifests = bootstrap_manifests(settings.bootstrap_settings(config), settings.trust_settings(config))
+        async with Client(apiserver.admin()) as client:
+            for item in (item for each in manifests.values() for item in in_order(each) if item["kind"] == "Secret"):
+                await client.apply(item)
+        endpoint, ca = f"https://127.0.0.1:{apiserver.port}", apiserver.ca.crt
+        assert await diagnosis.joining_problems(load(WORKER), endpoint, ca) == {}
+        stranger = load(generate("another", "https://127.0.0.1:6443").worker)
+        (said,) = (await diagnosis.joining_problems(stranger, endpoint, ca)).items()
+        assert said[0] == diagnosis.TOKEN
+        assert "does not know this machine's cluster.token" in said[1]
+        (said,) = (await diagnosis.joining_problems(load(WORKER), endpoint, BUNDLE.secrets.etcd.crt)).items()
+        assert said[0] == diagnosis.ENDPOINT
+        assert "is not of this cluster" in said[1]
+
+    portal.run(run())
 
 
 def test_a_node_carries_what_its_configuration_says_and_nothing_that_it_no_longer_says(

@@ -10,6 +10,8 @@ import pytest
 from dozen.client.health import ClusterView
 from dozen.client.machine import Node as Machine
 from dozen.machinery.config.generating import generate
+from dozen.machinery.health.checks import CHECKS
+from dozen.machinery.health.run import Unhealthy, run_checks
 from dozen.machinery.health.view import Node, Unmet
 from dozen.machinery.messages import message
 from dozen.rpc.status import Code, RpcError
@@ -97,3 +99,26 @@ def test_a_cluster_that_nobody_can_be_asked_about_is_waited_for(ask: Ask, fake: 
     fake.replies["Kubeconfig"] = RpcError(Code.UNAVAILABLE, "not yet")
     with pytest.raises(Unmet, match="n1: not yet"):
         ask(lambda node: ClusterView(node).list("v1", "Node"), "n1")
+
+
+@pytest.mark.parametrize("workers", [(), ("10.0.0.2",)], ids=["asked itself", "named beside"])
+def test_a_worker_that_never_joined_tells_its_own_problems(ask: Ask, fake: FakeNode, workers: tuple[str, ...]) -> None:
+    """The checks of etcd come first and do not hold; what the worker reports is said all the same."""
+    said = {"Diagnostics.runtime.talos.dev": ["message: the cluster does not know this machine's cluster.token\n"]}
+    fake.replies[LIST] = lambda request: members(*said.get(request.type, []))
+    fake.replies[GET] = configuration(BUNDLE.worker)
+    fake.replies["ServiceList"] = message("machine.ServiceListResponse")(messages=[{"services": []}])
+
+    async def work(node: Machine) -> list[str]:
+        lines: list[str] = []
+        try:
+            async for line in run_checks(ClusterView(node, (), workers), CHECKS[:3], 0):
+                lines.append(line)
+        except Unhealthy as error:
+            return [*lines, str(error)]
+        raise AssertionError(lines)
+
+    *lines, failure = ask(work, "10.0.0.2")
+    report = "10.0.0.2 reports: the cluster does not know this machine's cluster.token"
+    assert [line for line in lines if report in line]
+    assert failure.endswith(report)
