@@ -41,8 +41,13 @@ from dozen.compose.wheels import Wheel, obtain_wheels
 FILESYSTEMS: dict[Profile, str] = {"dev": "erofs", "release": "squashfs"}
 # Security modules are named because the kernel would also start those that need a user space of their own. The kernel's
 # own reports of its start (level 6) stay out of the console, which takes a quarter of a second for them; PID 1 lets its
-# own through (`dozen.node.tasks.early.open_console`). A kernel argument behind these, loglevel=7, shows all.
-CMDLINE = "console=ttyS0 loglevel=6 panic=10 printk.devkmsg=on lsm=lockdown,yama,landlock,bpf dozen.root=/dev/vda"
+# own through (`dozen.node.tasks.early.open_console`). A kernel argument behind these, loglevel=7, shows all. Huge pages
+# are for programs that ask for them: where all get them, as Debian's kernel is set, three quarters of the memory of an
+# idle control plane's programs is huge pages, many of them mostly empty.
+CMDLINE = (
+    "console=ttyS0 loglevel=6 panic=10 printk.devkmsg=on lsm=lockdown,yama,landlock,bpf "
+    "transparent_hugepage=madvise dozen.root=/dev/vda"
+)
 
 
 @dataclass(slots=True)
