@@ -13,6 +13,7 @@ import os
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ PARTS = (
     "debian",
     "cluster",
     "kubeadm",
-    "ablations",
+    *(f"without-{name}" for name in ABLATIONS),
 )
 
 
@@ -121,15 +122,17 @@ class Bench:
         )
         return {**asdict(boots.medians(measured)), "boots": self.count, "kernel": version_of(Path(base.kernel))}
 
-    def ablations(self) -> Any:
-        """Each booted once: what they cost is seen in processor time, which varies less than the clock."""
-        found: dict[str, Any] = {}
-        for name, ablation in ABLATIONS.items():
-            say(f"ablation {name}: {ablation.title}")
-            with built_without(ablation) as folder:
-                measured = asyncio.run(clusters.boot_cluster(self.provider, BootImage.load(folder), self.work, 1))
-            found[name] = asdict(boots.medians(measured))
-        return found
+    def without(self, name: str) -> Any:
+        """Booted once: what it costs is seen in processor time, which varies less than the clock."""
+        say(ABLATIONS[name].title)
+        with built_without(ABLATIONS[name]) as folder:
+            measured = asyncio.run(clusters.boot_cluster(self.provider, BootImage.load(folder), self.work, 1))
+        return asdict(boots.medians(measured))
+
+    def part(self, name: str) -> Callable[[], Any]:
+        """What measures the part of that name."""
+        kind, _, what = name.partition("-")
+        return partial(self.without, what) if what else getattr(self, kind)
 
     def _debian(self) -> DebianSystem:
         return debian.build(self.cache, build_image("dev").kernel_version, say)
@@ -173,7 +176,7 @@ def main() -> None:
     results["machine"] = page.describe_machine(chosen.name)
     for name in arguments.only.split(","):
         begun = page.now_and_load()
-        results[name] = guarded(name, getattr(bench, name))
+        results[name] = guarded(name, bench.part(name))
         results.setdefault("begun", {})[name] = begun
         kept.write_text(json.dumps(results, indent=1))
     (TOP / "docs" / "benchmarks.md").write_text(page.render(results))

@@ -50,7 +50,7 @@ from dozen.provider.waiting import NotYetError, Question
 CLUSTER_SECONDS = 1800
 """Minutes are usual under emulation; with other work beside it takes several times as long."""
 LOOK_EVERY, ASK_EVERY = 0.1, 0.5
-SETTLE_SECONDS, IDLE_SECONDS = 120, 60
+SETTLE_SECONDS, IDLE_SECONDS = 60, 60
 """What follows CoreDNS is left to end; then processor time is counted for a minute."""
 
 KUBEADM_MARKS: Marks = {

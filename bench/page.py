@@ -207,13 +207,13 @@ def clusters(results: Results) -> list[str]:
 
 def ablated(results: Results) -> list[str]:
     """Our cluster without one thing at a time, in columns; what the columns mean below."""
-    found = results.get("ablations")
-    if not isinstance(found, dict) or not isinstance(results.get("cluster"), dict):
-        return [f"Not measured: {found or 'left out of this run'}."]
-    columns = [("as it is", results["cluster"]), *found.items()]
+    systems = measured(results, (("cluster", "as it is"), *((f"without-{name}", name) for name in ABLATIONS)))
+    if len(systems) < 2:
+        return ["Not measured: left out of this run."]
     return [
         "Our cluster of one node, each time with one thing taken away (`bench/ablations.py`), booted once each:\n",
-        *table(columns, ABLATION_ROWS),
+        *table(systems, ABLATION_ROWS),
+        *complaints(results, [(f"without-{name}", name) for name in ABLATIONS]),
         "",
         *(f"- **{name}**: {each.title}. We do otherwise, for {each.reason}." for name, each in ABLATIONS.items()),
     ]
@@ -232,7 +232,7 @@ before it gives up, and lets pods have ports below 1024, because our CoreDNS has
 secrets, keeps an audit log, enforces Pod Security and confines system calls; kubeadm's does none of this unless asked.
 Our kubelet runs from the same file as the control plane, kubeadm's from a copy of its own. Processor seconds are the
 emulator's on the host, so its own work and the guest's kernel are in them.""",
-    """Idle is what follows when CoreDNS was available for two minutes: processor time of the emulator in the next
+    """Idle is what follows when CoreDNS was available for a minute: processor time of the emulator in the next
 minute, then memory as the guest's kernel counts it. Debian tells it every ten seconds on its console, our node when
 asked.""",
 )

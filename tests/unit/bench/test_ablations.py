@@ -31,7 +31,7 @@ def test_a_line_that_is_gone_is_named(tmp_path: Path) -> None:
 
 def test_the_page_has_a_column_for_each() -> None:
     boot = {"seconds": {"node": 100.0}, "processor": {"node": 150.0}, "figures": {"memory_mib": 700}}
-    text = "\n".join(page.ablated({"cluster": boot, "ablations": {"keys": {**boot, "seconds": {"node": 120.0}}}}))
+    text = "\n".join(page.ablated({"cluster": boot, "without-keys": {**boot, "seconds": {"node": 120.0}}}))
     assert "| | as it is | keys |" in text
     assert "| Node Ready, s | 100 | 120 |" in text
     assert "| … until the Node is Ready | 150 | 150 |" in text
