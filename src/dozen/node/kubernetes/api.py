@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ PERIOD = 2.0
 GOOD_FOR = 5.0
 
 
+@lru_cache(maxsize=1)
+def _read(text: str) -> Access:
+    """A kubeconfig that holds all of its certificates, read once however often it is asked for."""
+    return read_kubeconfig(text)
+
+
 class KubernetesApi:
     """Gives clients of the cluster's API to the watchers of this node."""
 
@@ -51,7 +58,7 @@ class KubernetesApi:
         """The best identity there is now, None while there is none. Raises KubeconfigError and OSError."""
         own = self._store.find(secrets.KUBERNETES_CERTS, secrets.KUBERNETES_CERTS_ID)
         if own is not None and own.spec.localhost_admin_kubeconfig:
-            return read_kubeconfig(own.spec.localhost_admin_kubeconfig)
+            return _read(own.spec.localhost_admin_kubeconfig)
         if self.is_control_plane:
             return None
         try:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -69,7 +70,6 @@ class Client:
         self.manager = manager
         self._timeout = timeout
         self._on_warning = on_warning
-        self._tls: ssl.SSLContext | None = None
         self._idle: list[Connection] = []
         self._places: dict[str, dict[str, Place]] = {}
 
@@ -321,14 +321,8 @@ class Client:
     async def _connect(self) -> Connection:
         access = self.access
         try:
-            if self._tls is None:
-                from dozen.rpc.tls import client_context
-
-                self._tls = client_context(
-                    access.ca or None, access.certificate or None, access.key or None, protocol="http/1.1"
-                )
             return await Connection.open(
-                access.host, access.port, self._tls, server_name=access.server_name, timeout=self._timeout
+                access.host, access.port, _tls_of(access), server_name=access.server_name, timeout=self._timeout
             )
         except (OSError, TimeoutError) as error:
             raise self._unreachable(error) from None
@@ -340,6 +334,14 @@ class Client:
     @property
     def _where(self) -> str:
         return f"{self.access.host}:{self.access.port}"
+
+
+@lru_cache(maxsize=4)
+def _tls_of(access: Access) -> ssl.SSLContext:
+    """Made once for an identity, not for each client: an API server that is long in coming is asked many times."""
+    from dozen.rpc.tls import client_context
+
+    return client_context(access.ca or None, access.certificate or None, access.key or None, protocol="http/1.1")
 
 
 def _root(api_version: str) -> str:

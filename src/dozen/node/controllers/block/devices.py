@@ -31,6 +31,7 @@ QUIET = 0.5
 # …or, should udevd not run, after this long.
 PATIENCE = 20.0
 POLL = 0.1
+SUBSYSTEMS = ("block",)
 UDEV_CONTROL, UDEV_QUEUE, UDEV_DATA = "/run/udev/control", "/run/udev/queue", "/run/udev/data"
 
 Stamp = tuple[int, int, int, int]
@@ -57,6 +58,7 @@ class BlockWatcher:
         self._probes: dict[str, tuple[Stamp, Probe]] = {}
         self._stale: set[str] = set()  # devices to read again; until then what was read before stands
         self._reading: dict[str, asyncio.Task[None]] = {}
+        self._devices: list[Device] = []
         self._woken = asyncio.Event()
         self._last_event = 0.0
         self._settled = False
@@ -65,30 +67,35 @@ class BlockWatcher:
         loop = asyncio.get_running_loop()
         started = self._last_event = loop.time()
         stop = self._outcomes.listen(self._after_effect)
-        kernel, udev = DeviceEvents(KERNEL), DeviceEvents(UDEV)
+        kernel, udev = DeviceEvents(KERNEL, SUBSYSTEMS), DeviceEvents(UDEV, SUBSYSTEMS)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(kernel))
                 group.create_task(self._listen(udev, links=True))
                 while True:
-                    await self._look(publish, group, started)
+                    await self._look(publish, group)
+                    await self._until_woken(publish, started)
         finally:
             stop()
             self._reading.clear()
             kernel.close()
             udev.close()
 
-    async def _look(self, publish: Publisher, group: asyncio.TaskGroup, started: float) -> None:
-        """Read sysfs, have new devices read, publish, and wait for a reason to do it again."""
+    async def _look(self, publish: Publisher, group: asyncio.TaskGroup) -> None:
+        """Read sysfs, have new devices read, and publish."""
         self._woken.clear()
-        devices = await asyncio.to_thread(read_devices)
-        self._read_new(devices, group)
-        self._publish(publish, devices, await asyncio.to_thread(read_links))
-        if not self._settled and self._has_settled(devices, asyncio.get_running_loop().time(), started):
-            self._settled = True
-            publish.put(words.SCAN, words.DEVICES, words.ScanSpec(settled=True))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), None if self._settled else POLL)
+        self._devices = await asyncio.to_thread(read_devices)
+        self._read_new(self._devices, group)
+        self._publish(publish, self._devices, await asyncio.to_thread(read_links))
+
+    async def _until_woken(self, publish: Publisher, started: float) -> None:
+        """Until there is a reason to look again; that all devices were found shows by there being none for a while."""
+        while not self._woken.is_set():
+            if not self._settled and self._has_settled(asyncio.get_running_loop().time(), started):
+                self._settled = True
+                publish.put(words.SCAN, words.DEVICES, words.ScanSpec(settled=True))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), None if self._settled else POLL)
         await asyncio.sleep(BURST)
 
     # -- What wakes it.
@@ -101,8 +108,6 @@ class BlockWatcher:
             except MissedEvents:
                 self._stale.update(self._probes, self._reading)
             else:
-                if event.subsystem != "block":
-                    continue
                 if not links:
                     self._stale.add(os.path.basename(event.path))
             self._last_event = asyncio.get_running_loop().time()
@@ -135,14 +140,14 @@ class BlockWatcher:
         self._probes[device.name] = (_stamp(device), found)
         self._woken.set()
 
-    def _has_settled(self, devices: Iterable[Device], now: float, started: float) -> bool:
+    def _has_settled(self, now: float, started: float) -> bool:
         if now - started > PATIENCE:
             return True
         if self._reading or now - self._last_event < QUIET:
             return False
         if not os.path.exists(UDEV_CONTROL) or os.path.exists(UDEV_QUEUE):
             return False
-        whole = (device for device in devices if not device.is_partition)
+        whole = (device for device in self._devices if not device.is_partition)
         return all(os.path.exists(f"{UDEV_DATA}/b{device.major}:{device.minor}") for device in whole)
 
     # -- Publishing.

@@ -74,7 +74,8 @@ class FakeEvents:
 
     all: list[FakeEvents]
 
-    def __init__(self, group: int) -> None:
+    def __init__(self, group: int, subsystems: tuple[str, ...]) -> None:
+        assert subsystems == ("block",)
         self.queue: asyncio.Queue[Event] = asyncio.Queue()
         FakeEvents.all.append(self)
 
@@ -97,7 +98,7 @@ class FakeMachine:
         self.probes = {"vda": Probe(words.RECOGNIZED, "erofs"), "vdb": Probe(words.BLANK)}
         self.silent: dict[str, threading.Event] = {}
         self.reads: list[str] = []
-        self.looks = 0
+        self.looks = self.questions = 0
         self.udev = tmp_path
         FakeEvents.all = []
         monkeypatch.setattr(devices, "DeviceEvents", FakeEvents)
@@ -105,6 +106,13 @@ class FakeMachine:
         monkeypatch.setattr(devices, "read_links", dict)
         monkeypatch.setattr(devices, "root_device", lambda found: next(each for each in found if each.name == "vda"))
         monkeypatch.setattr(devices, "probe_device", self.probe)
+        has_settled = BlockWatcher._has_settled
+
+        def count(watcher: BlockWatcher, now: float, started: float) -> bool:
+            self.questions += 1
+            return has_settled(watcher, now, started)
+
+        monkeypatch.setattr(BlockWatcher, "_has_settled", count)
         for name in ("BURST", "QUIET", "POLL"):
             monkeypatch.setattr(devices, name, 0.005)
         for name in ("CONTROL", "QUEUE", "DATA"):
@@ -114,10 +122,10 @@ class FakeMachine:
         self.looks += 1
         return list(self.devices)
 
-    async def until_looked_again(self) -> None:
-        """Until the watcher has gone through at least one whole round from here."""
-        seen = self.looks
-        while self.looks < seen + 3:
+    async def until_asked_again(self) -> None:
+        """Until the watcher has asked itself at least once from here whether all devices were found."""
+        seen = self.questions
+        while self.questions < seen + 2:
             await asyncio.sleep(0)
 
     def probe(self, device: Device) -> Probe:
@@ -221,14 +229,16 @@ async def test_an_outcome_is_published_with_a_fresh_look_at_its_device(machine: 
 async def test_devices_have_settled_when_udevd_has_been_through_all(machine: FakeMachine) -> None:
     async with Bench(watchers=[BlockWatcher(Outcomes())]) as bench:
         await assert_resource(bench.store, words.CONTENT, "vdb")
-        await machine.until_looked_again()
+        await machine.until_asked_again()
         assert bench.store.find(words.SCAN, words.DEVICES) is None
         (machine.udev / "QUEUE").write_text("")
         machine.udev_is_done()
-        await machine.until_looked_again()
+        await machine.until_asked_again()
         assert bench.store.find(words.SCAN, words.DEVICES) is None
+        looks = machine.looks
         (machine.udev / "QUEUE").unlink()
         await assert_resource(bench.store, words.SCAN, words.DEVICES, settled=True)
+        assert machine.looks == looks, "looking at all devices takes a while, and nothing had been announced"
 
 
 @in_loop
