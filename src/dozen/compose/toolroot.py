@@ -63,6 +63,14 @@ chroot "$root" "$@"
 """
 
 
+# Who is not root needs a user namespace to change the root directory in.
+NO_NAMESPACES = (
+    "this computer lets only root make namespaces, which the build's tools run in: run this as root, or allow user "
+    "namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0; "
+    "inside a chroot nothing allows them)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ToolRoot:
     """A root directory with tools. ``key`` names its content: a result made with it may be cached under it."""
@@ -93,6 +101,8 @@ class ToolRoot:
         settings = [f"{key}={value}" for key, value in sorted(env.items())]
         command += ["--", "/usr/bin/env", "-i", *settings, *inner]
         done = subprocess.run(command, input=input, capture_output=True, check=False)
+        if done.stderr.startswith(b"unshare: unshare failed"):
+            raise ToolError(NO_NAMESPACES, done.stderr.decode(errors="replace").strip())
         if done.returncode != 0:
             said = (done.stderr + done.stdout).decode(errors="replace").strip()[-3000:]
             name = shlex.join(argv) if len(argv) < 40 else argv[0]
