@@ -46,6 +46,8 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"
 # be made private; there they are taken down by hand, lest they appear outside.
 ENTER = """
 set -e
+# Where chroot(8) is, which a user's own path does not name.
+PATH=$PATH:/usr/sbin:/sbin
 root=$1; shift
 trap 'for point in $points; do umount -l "$point" 2>/dev/null || true; done' EXIT
 points=
