@@ -32,10 +32,17 @@ ROWS = (
     KERNEL_ROW,
 )
 
-PROCESSOR_ROWS = (
+# What a cluster of one node comes to, whichever system it is on; of an ablation, nothing else is shown.
+CLUSTER_FIGURES = (
+    ("API server ready, s", "seconds", "api server"),
+    ("Node Ready, s", "seconds", "node"),
+    ("CoreDNS available, s", "seconds", "coredns"),
     ("Processor seconds until the API server is ready", "processor", "api server"),
     ("… until the Node is Ready", "processor", "node"),
     ("… until CoreDNS is available", "processor", "coredns"),
+    ("Memory used when idle (neither free nor cache), MiB", "figures", "memory_mib"),
+    ("Memory not available then (MemTotal − MemAvailable), MiB", "figures", "unavailable_mib"),
+    ("Processors used when idle (the emulator's, on the host)", "figures", "idle_processors"),
 )
 CLUSTER_ROWS = (
     ("First kernel message, s", "seconds", "kernel"),
@@ -46,23 +53,8 @@ CLUSTER_ROWS = (
     ("`kubeadm init` done, s", "seconds", "initialized"),
     ("Runs of it that gave up at a slow answer before", "figures", "repeated"),
     ("kubectl has applied the pod network, s", "seconds", "applied"),
-    ("API server ready, s", "seconds", "api server"),
-    ("Node Ready, s", "seconds", "node"),
-    ("CoreDNS available, s", "seconds", "coredns"),
-    *PROCESSOR_ROWS,
-    ("Memory used when idle (neither free nor cache), MiB", "figures", "memory_mib"),
-    ("Memory not available then (MemTotal − MemAvailable), MiB", "figures", "unavailable_mib"),
-    ("Processors used when idle (the emulator's, on the host)", "figures", "idle_processors"),
+    *CLUSTER_FIGURES,
     KERNEL_ROW,
-)
-
-
-ABLATION_ROWS = (
-    ("API server ready, s", "seconds", "api server"),
-    ("Node Ready, s", "seconds", "node"),
-    ("CoreDNS available, s", "seconds", "coredns"),
-    *PROCESSOR_ROWS,
-    *CLUSTER_ROWS[-4:-1],
 )
 
 
@@ -214,7 +206,7 @@ def ablated(results: Results) -> list[str]:
     left_out = ", ".join(name for name in ABLATIONS if name not in there)
     return [
         "Our cluster of one node, each time with one thing taken away (`bench/ablations.py`), booted once each:\n",
-        *table(systems, ABLATION_ROWS),
+        *table(systems, CLUSTER_FIGURES),
         "",
         *(f"- **{name}**: {each.title}. We do otherwise, for {each.reason}." for name, each in there.items()),
         *([f"\nNot measured: {left_out}."] if left_out else []),

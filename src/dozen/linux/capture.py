@@ -13,7 +13,8 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from dozen.machinery.bpf import LIMIT, Instruction
 
 NANOSECOND_MAGIC = 0xA1B23C4D
 LONGEST_FRAME = 262144
@@ -25,19 +26,7 @@ _ETHERNET_TYPES = (1, 772)
 _ETH_P_ALL = 0x0003
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_PROMISC = 263, 1, 1
 _SO_ATTACH_FILTER = 26
-_MOST_INSTRUCTIONS = 4096
-"""BPF_MAXINSNS."""
-
 _FRAMES_AT_ONCE = 256
-
-
-class Instruction(NamedTuple):
-    """One instruction of classic BPF: what to do, where to jump, with what."""
-
-    op: int
-    jt: int
-    jf: int
-    k: int
 
 
 class CaptureError(ValueError):
@@ -94,8 +83,8 @@ class Capture:
 
 def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
     """What the socket receives from now on must pass the program. Raises CaptureError."""
-    if len(program) > _MOST_INSTRUCTIONS:
-        raise CaptureError(f"the filter has {len(program)} instructions; the kernel takes {_MOST_INSTRUCTIONS}")
+    if len(program) > LIMIT:
+        raise CaptureError(f"the filter has {len(program)} instructions; the kernel takes {LIMIT}")
     try:
         code = array.array("B", b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
     except struct.error:

@@ -23,7 +23,8 @@ from typing import Any
 
 import msgspec
 
-from dozen.linux.capture import Instruction, attach_filter
+from dozen.linux.capture import attach_filter
+from dozen.machinery.bpf import Instruction
 from dozen.provider import qmp
 from dozen.provider.emulator import find_emulator
 from dozen.provider.machines import Plug, ProviderError

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dozen.linux import capture, sockets
 from dozen.linux.pipes import wait_readable
+from dozen.machinery.bpf import Instruction
 from dozen.machinery.messages import message
 from dozen.node.api.streaming import printable, run_blocking, translate
 from dozen.rpc.router import Router
@@ -92,7 +93,7 @@ async def capture_frames(call: object, request: Any) -> AsyncIterator[Any]:
     """A pcap file that goes on until the caller has enough. What comes faster than it is read is dropped by the
     kernel.
     """
-    program = [capture.Instruction(each.op, each.jt, each.jf, each.k) for each in request.bpf_filter]
+    program = [Instruction(each.op, each.jt, each.jf, each.k) for each in request.bpf_filter]
     data = message("common.Data")
     try:
         frames = capture.Capture(
